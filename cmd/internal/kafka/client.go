@@ -1,0 +1,128 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+	"github.com/twmb/franz-go/plugin/kzerolog"
+)
+
+// Opts returns the options every client shares: addresses, TLS, SASL.
+func (c Config) Opts() ([]kgo.Opt, error) {
+	opts := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(c.ClientID), kgo.DialTimeout(c.DialTimeout)}
+	if c.TLS.Enabled {
+		conf, err := c.TLS.Client()
+		if err != nil {
+			return nil, fmt.Errorf("kafka.tls: %w", err)
+		}
+		// DialTLSConfig and DialTimeout exclude each other in franz-go: the dialer below carries both.
+		dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: c.DialTimeout}, Config: conf}
+		opts = append(opts[:2], kgo.Dialer(dialer.DialContext))
+	}
+	switch c.SASL.Mechanism {
+	case "PLAIN":
+		opts = append(opts, kgo.SASL(plain.Auth{User: c.SASL.User, Pass: c.SASL.Password.Value()}.AsMechanism()))
+	case "SCRAM-SHA-256":
+		opts = append(opts, kgo.SASL(scram.Auth{User: c.SASL.User, Pass: c.SASL.Password.Value()}.AsSha256Mechanism()))
+	case "SCRAM-SHA-512":
+		opts = append(opts, kgo.SASL(scram.Auth{User: c.SASL.User, Pass: c.SASL.Password.Value()}.AsSha512Mechanism()))
+	case "OAUTHBEARER":
+		opts = append(opts, kgo.SASL(oauth.Auth{Token: c.SASL.Token.Value()}.AsMechanism()))
+	}
+	return opts, nil
+}
+
+// NewClient returns a client with the shared options and those given. It does not connect.
+func NewClient(c Config, log zerolog.Logger, opts ...kgo.Opt) (*kgo.Client, error) {
+	shared, err := c.Opts()
+	if err != nil {
+		return nil, err
+	}
+	log = log.With().Str("component", "kafka").Logger().Level(max(log.GetLevel(), zerolog.WarnLevel))
+	shared = append(shared, kgo.WithLogger(kzerolog.New(&log)))
+	client, err := kgo.NewClient(append(shared, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("create kafka client: %w", err)
+	}
+	return client, nil
+}
+
+// Client returns the TLS configuration of a client; nil when TLS is off.
+func (t TLS) Client() (*tls.Config, error) {
+	if !t.Enabled {
+		return nil, nil
+	}
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify}
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read ca_file: %w", err)
+		}
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca_file %s holds no certificate", t.CAFile)
+		}
+	}
+	if t.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("load client certificate: %w", err)
+		}
+		conf.Certificates = []tls.Certificate{cert}
+	}
+	return conf, nil
+}
+
+// Reach waits until a broker answers, at most for timeout. The error names the setting and the addresses.
+func (c Config) Reach(ctx context.Context, client *kgo.Client, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		return fmt.Errorf("reach kafka.brokers %v: %w", c.Brokers, err)
+	}
+	return nil
+}
+
+// EnsureTopics creates the topics that are missing. Existing ones are left as they are.
+func (c Config) EnsureTopics(ctx context.Context, client *kgo.Client) error {
+	admin := kadm.NewClient(client)
+	retention := strconv.FormatInt(c.Topics.Retention.Milliseconds(), 10)
+	var errs []error
+	for _, t := range []struct {
+		name       string
+		partitions int32
+		retention  string
+	}{
+		{c.Topics.Envelopes, c.Topics.Partitions, retention},
+		{c.Topics.Events, c.Topics.Partitions, retention},
+		{c.Topics.Findings, 1, retention},
+		{c.Topics.DeadLetters, 1, retention},
+		{c.Topics.Directory, 1, "-1"}, // one partition, kept for ever: versions have one order
+	} {
+		// The broker's clock, not the producer's, is the ingest time by which directory versions are chosen.
+		timestamps := "LogAppendTime"
+		configs := map[string]*string{"retention.ms": &t.retention, "message.timestamp.type": &timestamps}
+		response, err := admin.CreateTopics(ctx, t.partitions, c.Topics.ReplicationFactor, configs, t.name)
+		if err == nil {
+			err = response[t.name].Err
+		}
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			errs = append(errs, fmt.Errorf("create topic %s: %w", t.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
