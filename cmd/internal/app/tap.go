@@ -1,0 +1,35 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/tapserver"
+)
+
+// Tap prepares the tap. It serves calls also while no broker can be reached. The address is known at once.
+func (p *Process) Tap(context.Context) (Role, string, error) {
+	if len(p.Config.Tap.Routes) == 0 {
+		return Role{}, "", errors.New("tap.routes: name one route or more; `modeltrail config example` shows some")
+	}
+	client, err := p.unreachedKafka(p.Config.Publish.Options()...)
+	if err != nil {
+		return Role{}, "", err
+	}
+	p.admin.AddCheck("kafka", client.Ping)
+	cfg := p.Config.Tap
+	if cfg.Credential.Key.IsZero() && cfg.Credential.KeyFile == defaultKeyFile {
+		cfg.Credential.KeyFile = p.Config.Path(defaultKeyFile)
+	}
+	server, err := tapserver.New(tapserver.Settings{
+		Tap: cfg, Publish: p.Config.Publish, Topic: p.Config.Kafka.Topics.Envelopes, Client: client,
+		Version: p.Version, Logger: p.Log, Registerer: p.registry,
+	})
+	if err != nil {
+		return Role{}, "", err
+	}
+	return Role{"tap", server.Run}, server.Addr(), nil
+}
+
+// defaultKeyFile is the fingerprint key's file name; it lies in the data folder unless the configuration says more.
+const defaultKeyFile = "modeltrail-fingerprint.key"

@@ -1,0 +1,42 @@
+package config
+
+import (
+	_ "embed"
+	"fmt"
+	"net"
+)
+
+//go:embed example.yaml
+var example []byte
+
+// Example returns a commented configuration to start from. A test reads it.
+func Example() []byte { return example }
+
+// Warnings tells what is legal but unwise.
+func (c Config) Warnings() []string {
+	var out []string
+	warn := func(when bool, format string, args ...any) {
+		if when {
+			out = append(out, fmt.Sprintf(format, args...))
+		}
+	}
+	for _, s := range []struct {
+		key     string
+		literal bool
+	}{
+		{"clickhouse.password", c.ClickHouse.Password.Literal()}, {"kafka.sasl.password", c.Kafka.SASL.Password.Literal()},
+		{"kafka.sasl.token", c.Kafka.SASL.Token.Literal()}, {"tap.credential.key", c.Tap.Credential.Key.Literal()},
+		{"tap.encryption_key", c.Tap.EncryptionKey.Literal()},
+	} {
+		warn(s.literal, "%s stands in clear in the file; use {env: NAME} or {file: PATH}", s.key)
+	}
+	warn(c.Kafka.TLS.InsecureSkipVerify, "kafka.tls.insecure_skip_verify accepts any certificate")
+	warn(c.ClickHouse.TLS.InsecureSkipVerify, "clickhouse.tls.insecure_skip_verify accepts any certificate")
+	warn(len(c.Kafka.Brokers) > 1 && c.Kafka.Topics.ReplicationFactor < 3, "kafka.topics.replication_factor is %d: the loss of one broker can lose envelopes", c.Kafka.Topics.ReplicationFactor)
+	warn(c.Directory.File == "", "directory.file is empty: every call will be of an unknown team")
+	warn(len(c.Alert.Sinks) == 0, "alert.sinks is empty: findings reach nobody (`modeltrail up` writes alerts.jsonl)")
+	warn(c.Admin.Pprof, "admin.pprof is on: profiles can reveal memory contents")
+	host, _, err := net.SplitHostPort(c.Admin.Listen)
+	warn(err == nil && host != "127.0.0.1" && host != "localhost" && host != "::1", "admin.listen %s is reachable from other hosts", c.Admin.Listen)
+	return out
+}

@@ -1,0 +1,118 @@
+// Package tapserver serves the tap: listener, proxy, publisher and their orderly end. Both binaries use it; it links
+// neither ClickHouse nor Arrow.
+package tapserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/modeltrail/modeltrail/ingest/publish"
+	"github.com/modeltrail/modeltrail/ingest/tap"
+)
+
+// ErrDrain means that the tap stopped at its deadline with calls or envelopes unfinished.
+var ErrDrain = errors.New("shutdown deadline passed")
+
+// Settings is what code supplies.
+type Settings struct {
+	Tap        tap.Config
+	Publish    publish.Config
+	Topic      string      // where envelopes go
+	Client     *kgo.Client // made with Publish.Options; stays the caller's
+	Version    string
+	Logger     zerolog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Server is a tap that listens. Run serves; it is called once.
+type Server struct {
+	set       Settings
+	log       zerolog.Logger
+	listener  net.Listener
+	publisher *publish.Publisher
+	tap       *tap.Tap
+	proxy     *tap.Proxy
+	http      *http.Server
+}
+
+// New listens and builds the tap. The error names the setting that is wrong.
+func New(set Settings) (*Server, error) {
+	listener, err := net.Listen("tcp", set.Tap.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on tap.listen %s: %w", set.Tap.Listen, err)
+	}
+	s := &Server{set: set, log: set.Logger.With().Str("component", "tap").Logger(), listener: listener}
+	if err := s.build(); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) build() (err error) {
+	s.publisher, err = publish.New(s.set.Client, s.set.Publish, publish.Settings{
+		Topic: s.set.Topic, Logger: s.set.Logger, Registerer: s.set.Registerer,
+	})
+	if err != nil {
+		return err
+	}
+	s.tap, err = tap.New(s.set.Tap, tap.Settings{
+		Publisher: s.publisher, Version: s.set.Version, Logger: s.set.Logger, Registerer: s.set.Registerer,
+	})
+	if err != nil {
+		return err
+	}
+	s.proxy = tap.NewProxy(s.tap, nil)
+	s.http = tap.NewServer(context.Background(), s.proxy)
+	return nil
+}
+
+// Addr is the address listened on.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Run serves until ctx ends, then drains: running calls, envelopes in the tap, envelopes on their way to the broker.
+// ErrDrain means that the deadline came first.
+func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.http.Serve(s.listener) }()
+	s.log.Info().Str("listen", s.Addr()).Int("routes", len(s.set.Tap.Routes)).Msg("tap started")
+	select {
+	case <-ctx.Done():
+		return s.stop()
+	case err := <-failed:
+		return errors.Join(fmt.Errorf("serve calls: %w", err), s.stop())
+	}
+}
+
+func (s *Server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.set.Tap.DrainTimeout)
+	defer cancel()
+	s.log.Info().Dur("deadline", s.set.Tap.DrainTimeout).Msg("draining")
+	errs := []error{s.shutdown(ctx)}
+	s.proxy.Close()
+	errs = append(errs, s.tap.Close(ctx), s.publisher.Close(ctx))
+	s.log.Info().Uint64("dropped_envelopes", s.tap.Dropped()).Msg("tap stopped")
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w: %w", ErrDrain, err)
+	}
+	return nil
+}
+
+// shutdown lets running calls use half of the deadline, then breaks them off, so that their envelopes still go out.
+func (s *Server) shutdown(ctx context.Context) error {
+	calls, cancel := context.WithTimeout(ctx, s.set.Tap.DrainTimeout/2)
+	defer cancel()
+	if err := s.http.Shutdown(calls); err != nil {
+		_ = s.http.Close()
+		time.Sleep(50 * time.Millisecond) // handlers notice and queue their envelopes
+		return fmt.Errorf("finish running calls: %w", err)
+	}
+	return nil
+}

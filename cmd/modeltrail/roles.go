@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/app"
+)
+
+func newTap() *cobra.Command {
+	return &cobra.Command{
+		Use: "tap", GroupID: "run", Short: "Run the tap: relay calls and publish two envelopes for each",
+		Long: `The tap relays every call to the upstream of its route and publishes what it saw to Kafka. It never slows or fails
+a call because of Kafka: what cannot be published is counted and reported.
+
+modeltrail-tap is the same as a small binary of its own.`,
+		Example: "  modeltrail tap --config modeltrail.yaml\n  OPENAI_BASE_URL=http://127.0.0.1:8080/openai/v1 python app.py",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withProcess(cmd, nil, func(ctx context.Context, p *app.Process) error {
+				role, _, err := p.Tap(ctx)
+				if err != nil {
+					return err
+				}
+				return app.Run(ctx, role)
+			})
+		},
+	}
+}
+
+// consumerRole is the command of a role that consumes a topic.
+func consumerRole(use, short, long string, prepare func(*app.Process, context.Context) ([]app.Role, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: use, GroupID: "run", Short: short, Long: long, Args: cobra.NoArgs,
+		Example: "  modeltrail " + use + " --config modeltrail.yaml",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withProcess(cmd, nil, func(ctx context.Context, p *app.Process) error {
+				roles, err := prepare(p, ctx)
+				if err != nil {
+					return err
+				}
+				return app.Run(ctx, roles...)
+			})
+		},
+	}
+}
+
+func newStore() *cobra.Command {
+	return consumerRole("store", "Run the role store: envelopes and findings to ClickHouse",
+		`store reads the envelopes topic, runs the chain (decode, identity, policy, price) and inserts rows; what cannot become
+a row goes to the dead letters with its original bytes. Run as many as there are partitions. A stopped or killed store
+goes on where it was, without losing or doubling a row.`, (*app.Process).Store)
+}
+
+func newEnrich() *cobra.Command {
+	return consumerRole("enrich", "Run the role enrich: envelopes to events keyed by team",
+		`enrich runs the same chain as store and writes events for the detectors and for other consumers. It also publishes
+each version of the directory and of the price table, so that all roles use the same one.`, (*app.Process).Enrich)
+}
+
+func newDetect() *cobra.Command {
+	return consumerRole("detect", "Run the role detect: events to findings",
+		`detect watches events for out-of-scope use, cost spikes, unknown credentials and budgets, and writes findings. Its
+state is rebuilt from the events topic and from ClickHouse when it starts.`, (*app.Process).Detect)
+}
+
+func newAlert() *cobra.Command {
+	return consumerRole("alert", "Run the role alert: findings to webhooks and files",
+		`alert sends each finding once to every sink of alert.sinks. Each sink is a consumer group of its own: a slow webhook
+holds up nothing else.`, (*app.Process).Alert)
+}
