@@ -1,0 +1,29 @@
+-- Roles for a ClickHouse server with SQL access control (users.xml: access_management = 1).
+-- Bodies are readable by {{.Database}}_compliance alone. Give a person a role with: GRANT {{.Database}}_soc TO alice;
+-- A materialized view writes with its definer's rights, so the writer needs no right on the views' targets.
+
+CREATE ROLE IF NOT EXISTS {{.Database}}_compliance{{.OnCluster}};
+CREATE ROLE IF NOT EXISTS {{.Database}}_soc{{.OnCluster}};
+CREATE ROLE IF NOT EXISTS {{.Database}}_finops{{.OnCluster}};
+CREATE ROLE IF NOT EXISTS {{.Database}}_dashboards{{.OnCluster}};
+CREATE ROLE IF NOT EXISTS {{.Database}}_writer{{.OnCluster}};
+
+-- Readers change nothing, but may set limits of their own queries below these.
+CREATE SETTINGS PROFILE IF NOT EXISTS {{.Database}}_reader{{.OnCluster}}
+    SETTINGS readonly = 2, max_execution_time = 300 MAX 900, max_memory_usage = 8000000000 MAX 16000000000, max_result_bytes = 1000000000
+    TO {{.Database}}_compliance, {{.Database}}_soc, {{.Database}}_finops;
+CREATE SETTINGS PROFILE IF NOT EXISTS {{.Database}}_board{{.OnCluster}}
+    SETTINGS readonly = 2, max_execution_time = 60 MAX 120, max_memory_usage = 4000000000 MAX 4000000000
+    TO {{.Database}}_dashboards;
+
+GRANT{{.OnCluster}} SELECT ON {{.Database}}.* TO {{.Database}}_compliance;
+{{range $table := .ReaderTables}}
+GRANT{{$.OnCluster}} SELECT ON {{$.Database}}.{{$table}} TO {{$.Database}}_soc, {{$.Database}}_dashboards;
+{{- end}}
+{{range $table := .SpendTables}}
+GRANT{{$.OnCluster}} SELECT ON {{$.Database}}.{{$table}} TO {{$.Database}}_finops, {{$.Database}}_soc, {{$.Database}}_dashboards;
+{{- end}}
+{{range $table := .WriterTables}}
+GRANT{{$.OnCluster}} INSERT ON {{$.Database}}.{{$table}} TO {{$.Database}}_writer;
+{{- end}}
+GRANT{{.OnCluster}} SELECT ON {{.Database}}.schema_migrations TO {{.Database}}_writer;

@@ -1,0 +1,553 @@
+-- database
+CREATE DATABASE IF NOT EXISTS modeltrail ON CLUSTER 'main';
+
+-- schema_migrations
+CREATE TABLE IF NOT EXISTS modeltrail.schema_migrations ON CLUSTER 'main'
+(
+    version    UInt32,
+    name       String,
+    checksum   String,
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/all/modeltrail/schema_migrations', '{shard}-{replica}')
+ORDER BY version
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, storage_policy = 'tiered';
+
+-- 0001_calls
+-- One narrow row for every envelope that Kafka holds, also rejected ones: the completeness oracle.
+-- Per partition: count() = uniqExact(offset) = max(offset) - min(offset) + 1.
+CREATE TABLE IF NOT EXISTS modeltrail.envelopes_local ON CLUSTER 'main'
+(
+    topic                  LowCardinality(String),
+    partition              Int32 CODEC(T64, ZSTD(1)),
+    offset                 Int64 CODEC(Delta, ZSTD(1)),
+    ingested_at            DateTime64(3, 'UTC') COMMENT 'broker time' CODEC(Delta, ZSTD(1)),
+    status                 Enum8('stored' = 1, 'rejected' = 2),
+    reject_reason          LowCardinality(String),
+    call_id                String CODEC(ZSTD(1)),
+    phase                  Enum8('unknown' = 0, 'request' = 1, 'response' = 2),
+    started_at             DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    observed_at            DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    source_kind            LowCardinality(String),
+    source_instance        LowCardinality(String),
+    source_epoch           UInt64 CODEC(Delta, ZSTD(1)),
+    source_sequence        UInt64 CODEC(Delta, ZSTD(1)),
+    source_dropped         UInt64 CODEC(Delta, ZSTD(1)),
+    gateway                LowCardinality(String),
+    route                  LowCardinality(String),
+    credential_fingerprint LowCardinality(String),
+    principal              LowCardinality(String),
+    team_id                LowCardinality(String),
+    app_id                 LowCardinality(String),
+    provider               LowCardinality(String),
+    operation              LowCardinality(String),
+    request_model          LowCardinality(String),
+    policy_decision        Enum8('unknown' = 0, 'allow' = 1, 'deny' = 2, 'no_policy' = 3),
+    policy_rule            LowCardinality(String),
+    value_bytes            UInt32 CODEC(T64, ZSTD(1)),
+    schema_version         UInt16 CODEC(T64, ZSTD(1)),
+    INDEX call_id_bloom call_id TYPE bloom_filter(0.01) GRANULARITY 4
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/modeltrail/envelopes', '{replica}')
+PARTITION BY toYYYYMM(ingested_at)
+ORDER BY (topic, partition, offset)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, storage_policy = 'tiered', ttl_only_drop_parts = 1;
+
+-- 0001_calls
+CREATE TABLE IF NOT EXISTS modeltrail.envelopes ON CLUSTER 'main' AS modeltrail.envelopes_local
+ENGINE = Distributed('main', 'modeltrail', 'envelopes_local', sipHash64(call_id));
+
+-- 0001_calls
+-- One wide row for every finished call.
+CREATE TABLE IF NOT EXISTS modeltrail.calls_local ON CLUSTER 'main'
+(
+    call_id                 String CODEC(ZSTD(1)),
+    started_at              DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    ended_at                DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    duration_us             Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    time_to_first_byte_us   Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    time_to_first_token_us  Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    gateway                 LowCardinality(String),
+    route                   LowCardinality(String),
+    method                  LowCardinality(String),
+    host                    LowCardinality(String),
+    path                    LowCardinality(String),
+    http_status             UInt16 COMMENT '0: no response head came' CODEC(ZSTD(1)),
+    stream                  Bool,
+    stream_outcome          Enum8('unknown' = 0, 'complete' = 1, 'client_abort' = 2, 'upstream_abort' = 3, 'no_response' = 4),
+    error_class             LowCardinality(String),
+    error_type              LowCardinality(String) COMMENT 'the provider''s own class',
+    client_address          String CODEC(ZSTD(1)),
+    user_agent              LowCardinality(String),
+    request_id              String CODEC(ZSTD(1)),
+    trace_id                String CODEC(ZSTD(1)),
+    conversation_id         String CODEC(ZSTD(1)),
+    credential_fingerprint  LowCardinality(String),
+    credential_last4        LowCardinality(String),
+    credential_kind         LowCardinality(String),
+    credential_id           LowCardinality(String),
+    credential_status       LowCardinality(String),
+    principal               LowCardinality(String),
+    principal_kind          LowCardinality(String),
+    end_user                String CODEC(ZSTD(1)),
+    team_id                 LowCardinality(String),
+    app_id                  LowCardinality(String),
+    owner                   LowCardinality(String),
+    purpose                 LowCardinality(String),
+    cost_center             LowCardinality(String),
+    identity_source         LowCardinality(String),
+    directory_version       LowCardinality(String),
+    policy_id               LowCardinality(String),
+    policy_version          LowCardinality(String),
+    policy_decision         Enum8('unknown' = 0, 'allow' = 1, 'deny' = 2, 'no_policy' = 3),
+    policy_rule             LowCardinality(String),
+    policy_reason           LowCardinality(String),
+    provider                LowCardinality(String),
+    operation               LowCardinality(String),
+    dialect                 LowCardinality(String),
+    decoder_version         LowCardinality(String),
+    decode_error            LowCardinality(String),
+    request_model           LowCardinality(String),
+    response_model          LowCardinality(String),
+    response_id             String CODEC(ZSTD(1)),
+    service_tier            LowCardinality(String),
+    finish_reasons          Array(LowCardinality(String)),
+    tools_offered           Array(LowCardinality(String)),
+    tool_names              Array(LowCardinality(String)) COMMENT 'tools the model called',
+    usage_source            Enum8('unknown' = 0, 'provider' = 1, 'gateway' = 2, 'estimated' = 3, 'partial' = 4, 'none' = 5),
+    usage_flags             Array(LowCardinality(String)),
+    in_total                Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    in_uncached             Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    in_cache_read           Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    in_cache_write_5m       Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    in_cache_write_1h       Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    in_cache_write_unknown  Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    in_audio                Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    in_image                Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    out_total               Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    out_text                Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    out_reasoning           Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    out_audio               Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    web_searches            Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    images                  Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    audio_milliseconds      Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    cost_status             Enum8('unknown' = 0, 'priced' = 1, 'unknown_model' = 2, 'no_usage' = 3, 'unpriced_unit' = 4, 'not_billed' = 5),
+    cost_usd                Nullable(Decimal(18, 12)) CODEC(ZSTD(1)),
+    input_cost_usd          Nullable(Decimal(18, 12)) CODEC(ZSTD(1)),
+    output_cost_usd         Nullable(Decimal(18, 12)) CODEC(ZSTD(1)),
+    cost_detail             LowCardinality(String),
+    price_id                LowCardinality(String),
+    price_version           LowCardinality(String),
+    capture_mode            Enum8('unknown' = 0, 'metadata' = 1, 'hash' = 2, 'redacted' = 3, 'full' = 4),
+    request_payload_state   Enum8('unknown' = 0, 'full' = 1, 'truncated' = 2, 'absent' = 3, 'binary' = 4, 'undecodable' = 5),
+    request_bytes           UInt64 CODEC(T64, ZSTD(1)),
+    request_digest          String COMMENT 'HMAC-SHA-256, 32 raw bytes or empty' CODEC(ZSTD(1)),
+    response_payload_state  Enum8('unknown' = 0, 'full' = 1, 'truncated' = 2, 'absent' = 3, 'binary' = 4, 'undecodable' = 5),
+    response_bytes          UInt64 CODEC(T64, ZSTD(1)),
+    response_digest         String CODEC(ZSTD(1)),
+    redacted                UInt32 COMMENT 'secrets and PII removed from both bodies' CODEC(T64, ZSTD(1)),
+    attributes              Map(LowCardinality(String), String) COMMENT 'allow-listed request headers' CODEC(ZSTD(1)),
+    source_instance         LowCardinality(String),
+    topic                   LowCardinality(String),
+    partition               Int32 CODEC(T64, ZSTD(1)),
+    offset                  Int64 CODEC(Delta, ZSTD(1)),
+    ingested_at             DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    schema_version          UInt16 CODEC(T64, ZSTD(1)),
+    INDEX call_id_bloom call_id TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX credential_set credential_fingerprint TYPE set(1000) GRANULARITY 4,
+    INDEX model_set response_model TYPE set(1000) GRANULARITY 4,
+    INDEX request_model_set request_model TYPE set(1000) GRANULARITY 4
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/modeltrail/calls', '{replica}')
+PARTITION BY toYYYYMM(ingested_at)
+ORDER BY (team_id, app_id, started_at, call_id)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, storage_policy = 'tiered', ttl_only_drop_parts = 1;
+
+-- 0001_calls
+CREATE TABLE IF NOT EXISTS modeltrail.calls ON CLUSTER 'main' AS modeltrail.calls_local
+ENGINE = Distributed('main', 'modeltrail', 'calls_local', sipHash64(call_id));
+
+-- 0001_calls
+-- Bodies, apart from the calls: their own retention and their own grants.
+CREATE TABLE IF NOT EXISTS modeltrail.payloads_local ON CLUSTER 'main'
+(
+    call_id           String CODEC(ZSTD(1)),
+    phase             Enum8('unknown' = 0, 'request' = 1, 'response' = 2),
+    team_id           LowCardinality(String),
+    started_at        DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    capture_mode      Enum8('unknown' = 0, 'metadata' = 1, 'hash' = 2, 'redacted' = 3, 'full' = 4),
+    state             Enum8('unknown' = 0, 'full' = 1, 'truncated' = 2, 'absent' = 3, 'binary' = 4, 'undecodable' = 5),
+    content_type      LowCardinality(String),
+    content_encoding  LowCardinality(String),
+    wire_bytes        UInt64 CODEC(T64, ZSTD(1)),
+    captured_bytes    UInt64 CODEC(T64, ZSTD(1)),
+    digest            String CODEC(ZSTD(1)),
+    key_id            LowCardinality(String),
+    body              String CODEC(ZSTD(3)),
+    redactions        Map(LowCardinality(String), UInt32) CODEC(ZSTD(1)),
+    topic             LowCardinality(String),
+    partition         Int32 CODEC(T64, ZSTD(1)),
+    offset            Int64 CODEC(Delta, ZSTD(1)),
+    ingested_at       DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    schema_version    UInt16 CODEC(T64, ZSTD(1))
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/modeltrail/payloads', '{replica}')
+PARTITION BY toYYYYMM(ingested_at)
+ORDER BY (call_id, phase)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, storage_policy = 'tiered', ttl_only_drop_parts = 1;
+
+-- 0001_calls
+CREATE TABLE IF NOT EXISTS modeltrail.payloads ON CLUSTER 'main' AS modeltrail.payloads_local
+ENGINE = Distributed('main', 'modeltrail', 'payloads_local', sipHash64(call_id));
+
+-- 0001_calls
+-- One row for every tool the model asked for.
+CREATE TABLE IF NOT EXISTS modeltrail.tool_calls_local ON CLUSTER 'main'
+(
+    call_id          String CODEC(ZSTD(1)),
+    position         UInt16 COMMENT 'place in the answer, from 0' CODEC(ZSTD(1)),
+    tool_name        LowCardinality(String),
+    tool_type        LowCardinality(String),
+    tool_server      LowCardinality(String),
+    tool_call_id     String CODEC(ZSTD(1)),
+    arguments_bytes  Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    team_id          LowCardinality(String),
+    app_id           LowCardinality(String),
+    credential_fingerprint LowCardinality(String),
+    provider         LowCardinality(String),
+    response_model   LowCardinality(String),
+    policy_decision  Enum8('unknown' = 0, 'allow' = 1, 'deny' = 2, 'no_policy' = 3),
+    started_at       DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    topic            LowCardinality(String),
+    partition        Int32 CODEC(T64, ZSTD(1)),
+    offset           Int64 CODEC(Delta, ZSTD(1)),
+    ingested_at      DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    schema_version   UInt16 CODEC(T64, ZSTD(1))
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/modeltrail/tool_calls', '{replica}')
+PARTITION BY toYYYYMM(ingested_at)
+ORDER BY (team_id, tool_name, started_at, call_id, position)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, storage_policy = 'tiered', ttl_only_drop_parts = 1;
+
+-- 0001_calls
+CREATE TABLE IF NOT EXISTS modeltrail.tool_calls ON CLUSTER 'main' AS modeltrail.tool_calls_local
+ENGINE = Distributed('main', 'modeltrail', 'tool_calls_local', sipHash64(call_id));
+
+-- 0002_findings
+CREATE TABLE IF NOT EXISTS modeltrail.findings_local ON CLUSTER 'main'
+(
+    finding_key            String CODEC(ZSTD(1)),
+    detector               LowCardinality(String),
+    detector_version       LowCardinality(String),
+    severity               Enum8('unknown' = 0, 'informational' = 1, 'low' = 2, 'medium' = 3, 'high' = 4, 'critical' = 5),
+    title                  String CODEC(ZSTD(1)),
+    description            String CODEC(ZSTD(1)),
+    team_id                LowCardinality(String),
+    app_id                 LowCardinality(String),
+    credential_fingerprint LowCardinality(String),
+    principal              LowCardinality(String),
+    provider               LowCardinality(String),
+    model                  LowCardinality(String),
+    policy_id              LowCardinality(String),
+    policy_rule            LowCardinality(String),
+    call_id                String CODEC(ZSTD(1)),
+    first_seen_at          DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    last_seen_at           DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    detected_at            DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    impact_usd             Nullable(Decimal(18, 12)) CODEC(ZSTD(1)),
+    evidence               Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    topic                  LowCardinality(String),
+    partition              Int32 CODEC(T64, ZSTD(1)),
+    offset                 Int64 CODEC(Delta, ZSTD(1)),
+    ingested_at            DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    schema_version         UInt16 CODEC(T64, ZSTD(1))
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/modeltrail/findings', '{replica}')
+PARTITION BY toYYYYMM(ingested_at)
+ORDER BY (detected_at, finding_key)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, storage_policy = 'tiered', ttl_only_drop_parts = 1;
+
+-- 0002_findings
+CREATE TABLE IF NOT EXISTS modeltrail.findings ON CLUSTER 'main' AS modeltrail.findings_local
+ENGINE = Distributed('main', 'modeltrail', 'findings_local', sipHash64(finding_key));
+
+-- 0002_findings
+-- Every record that could not become a row, with its original bytes.
+CREATE TABLE IF NOT EXISTS modeltrail.dead_letters_local ON CLUSTER 'main'
+(
+    topic          LowCardinality(String),
+    partition      Int32 CODEC(T64, ZSTD(1)),
+    offset         Int64 CODEC(Delta, ZSTD(1)),
+    ingested_at    DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    stage          LowCardinality(String),
+    reason         LowCardinality(String),
+    detail         String CODEC(ZSTD(1)),
+    record_key     String CODEC(ZSTD(1)),
+    record_value   String CODEC(ZSTD(3)),
+    headers        Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    schema_version UInt16 CODEC(T64, ZSTD(1))
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/modeltrail/dead_letters', '{replica}')
+PARTITION BY toYYYYMM(ingested_at)
+ORDER BY (topic, partition, offset)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, storage_policy = 'tiered', ttl_only_drop_parts = 1;
+
+-- 0002_findings
+CREATE TABLE IF NOT EXISTS modeltrail.dead_letters ON CLUSTER 'main' AS modeltrail.dead_letters_local
+ENGINE = Distributed('main', 'modeltrail', 'dead_letters_local', sipHash64(topic, partition, offset));
+
+-- 0003_spend
+-- Spend and volume by hour. Filled from every block of calls, so it costs no second read, and a repeated insert of
+-- calls leaves it unchanged: the deduplication token reaches the view's target too.
+CREATE TABLE IF NOT EXISTS modeltrail.spend_hourly_local ON CLUSTER 'main'
+(
+    hour                   DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    team_id                LowCardinality(String),
+    app_id                 LowCardinality(String),
+    cost_center            LowCardinality(String),
+    credential_fingerprint LowCardinality(String),
+    provider               LowCardinality(String),
+    model                  LowCardinality(String) COMMENT 'the answering model, else the asked one, else unknown',
+    policy_decision        Enum8('unknown' = 0, 'allow' = 1, 'deny' = 2, 'no_policy' = 3),
+    calls                  SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    errors                 SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    unpriced_calls         SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    calls_without_usage    SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    in_tokens              SimpleAggregateFunction(sum, UInt64) COMMENT 'known counts only' CODEC(T64, ZSTD(1)),
+    in_cache_read_tokens   SimpleAggregateFunction(sum, UInt64) COMMENT 'known counts only' CODEC(T64, ZSTD(1)),
+    out_tokens             SimpleAggregateFunction(sum, UInt64) COMMENT 'known counts only' CODEC(T64, ZSTD(1)),
+    cost_usd               SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'priced calls only' CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/modeltrail/spend_hourly', '{replica}')
+ORDER BY (team_id, hour, app_id, cost_center, credential_fingerprint, provider, model, policy_decision)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, storage_policy = 'tiered';
+
+-- 0003_spend
+CREATE TABLE IF NOT EXISTS modeltrail.spend_hourly ON CLUSTER 'main' AS modeltrail.spend_hourly_local
+ENGINE = Distributed('main', 'modeltrail', 'spend_hourly_local', sipHash64(team_id, hour));
+
+-- 0003_spend
+CREATE MATERIALIZED VIEW IF NOT EXISTS modeltrail.spend_hourly_mv_local ON CLUSTER 'main' TO modeltrail.spend_hourly_local AS
+SELECT
+    toStartOfHour(toDateTime(started_at, 'UTC')) AS hour,
+    team_id,
+    app_id,
+    cost_center,
+    credential_fingerprint,
+    provider,
+    CAST(multiIf(response_model != '', response_model, request_model != '', request_model, 'unknown'), 'LowCardinality(String)') AS model,
+    policy_decision,
+    count() AS calls,
+    countIf(http_status = 0 OR http_status >= 400 OR stream_outcome IN ('upstream_abort', 'no_response')) AS errors,
+    countIf(cost_status NOT IN ('priced', 'not_billed')) AS unpriced_calls,
+    countIf(usage_source IN ('unknown', 'none') AND cost_status != 'not_billed') AS calls_without_usage,
+    sum(ifNull(in_total, 0)) AS in_tokens,
+    sum(ifNull(in_cache_read, 0)) AS in_cache_read_tokens,
+    sum(ifNull(out_total, 0)) AS out_tokens,
+    sum(toDecimal128(ifNull(calls.cost_usd, 0), 12)) AS cost_usd
+FROM modeltrail.calls_local AS calls
+GROUP BY hour, team_id, app_id, cost_center, credential_fingerprint, provider, model, policy_decision;
+
+-- 0003_spend
+-- Monthly budgets as each directory version stated them; written when a version is loaded, never changed.
+CREATE TABLE IF NOT EXISTS modeltrail.team_budgets ON CLUSTER 'main'
+(
+    team_id            LowCardinality(String),
+    effective_from     Date,
+    monthly_budget_usd Decimal(38, 12),
+    directory_version  LowCardinality(String),
+    loaded_at          DateTime64(3, 'UTC')
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/all/modeltrail/team_budgets', '{shard}-{replica}')
+ORDER BY (team_id, effective_from, loaded_at)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, storage_policy = 'tiered';
+
+-- 0004_credentials
+-- Every credential that was ever seen, with where and for what it was used.
+CREATE TABLE IF NOT EXISTS modeltrail.credential_inventory_local ON CLUSTER 'main'
+(
+    credential_fingerprint LowCardinality(String),
+    credential_id          LowCardinality(String),
+    credential_status      LowCardinality(String),
+    provider               LowCardinality(String),
+    team_id                LowCardinality(String),
+    app_id                 LowCardinality(String),
+    credential_last4       SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
+    credential_kind        SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
+    first_seen             SimpleAggregateFunction(min, DateTime64(6, 'UTC')) CODEC(ZSTD(1)),
+    last_seen              SimpleAggregateFunction(max, DateTime64(6, 'UTC')) CODEC(ZSTD(1)),
+    calls                  SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    denied_calls           SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    models                 SimpleAggregateFunction(groupUniqArrayArray(100), Array(String)) COMMENT 'up to 100' CODEC(ZSTD(1)),
+    cost_usd               SimpleAggregateFunction(sum, Decimal(38, 12)) CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/modeltrail/credential_inventory', '{replica}')
+ORDER BY (credential_fingerprint, credential_id, credential_status, provider, team_id, app_id)
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, storage_policy = 'tiered';
+
+-- 0004_credentials
+CREATE TABLE IF NOT EXISTS modeltrail.credential_inventory ON CLUSTER 'main' AS modeltrail.credential_inventory_local
+ENGINE = Distributed('main', 'modeltrail', 'credential_inventory_local', sipHash64(credential_fingerprint));
+
+-- 0004_credentials
+CREATE MATERIALIZED VIEW IF NOT EXISTS modeltrail.credential_inventory_mv_local ON CLUSTER 'main' TO modeltrail.credential_inventory_local AS
+SELECT
+    credential_fingerprint,
+    credential_id,
+    credential_status,
+    provider,
+    team_id,
+    app_id,
+    max(toString(calls.credential_last4)) AS credential_last4,
+    max(toString(calls.credential_kind)) AS credential_kind,
+    min(started_at) AS first_seen,
+    max(started_at) AS last_seen,
+    count() AS calls,
+    countIf(policy_decision = 'deny') AS denied_calls,
+    groupUniqArrayArray(100)([toString(multiIf(response_model != '', response_model, request_model != '', request_model, 'unknown'))]) AS models,
+    sum(toDecimal128(ifNull(calls.cost_usd, 0), 12)) AS cost_usd
+FROM modeltrail.calls_local AS calls
+GROUP BY credential_fingerprint, credential_id, credential_status, provider, team_id, app_id;
+
+-- 0005_views
+-- Views for people. They hold no rows; a later migration may replace them.
+CREATE OR REPLACE VIEW modeltrail.v_spend_daily ON CLUSTER 'main' AS
+SELECT
+    toDate(hour) AS day,
+    team_id,
+    app_id,
+    cost_center,
+    provider,
+    model,
+    sum(calls) AS calls,
+    sum(errors) AS errors,
+    sum(unpriced_calls) AS unpriced_calls,
+    sum(calls_without_usage) AS calls_without_usage,
+    sum(in_tokens) AS in_tokens,
+    sum(in_cache_read_tokens) AS in_cache_read_tokens,
+    sum(out_tokens) AS out_tokens,
+    sum(cost_usd) AS cost_usd
+FROM modeltrail.spend_hourly
+GROUP BY day, team_id, app_id, cost_center, provider, model;
+
+-- 0005_views
+-- A team's spend of a month against the budget that was in force at the month's end; NULL when it has none.
+CREATE OR REPLACE VIEW modeltrail.v_budget_month ON CLUSTER 'main' AS
+SELECT
+    spent.month AS month,
+    spent.team_id AS team_id,
+    spent.cost_usd AS cost_usd,
+    spent.unpriced_calls AS unpriced_calls,
+    budget.monthly_budget_usd AS monthly_budget_usd,
+    if(budget.monthly_budget_usd > 0, toFloat64(spent.cost_usd) / toFloat64(budget.monthly_budget_usd), NULL) AS used_share,
+    budget.directory_version AS directory_version
+FROM
+(
+    SELECT
+        toStartOfMonth(hour) AS month,
+        toLastDayOfMonth(any(hour)) AS last_day,
+        team_id,
+        sum(cost_usd) AS cost_usd,
+        sum(unpriced_calls) AS unpriced_calls
+    FROM modeltrail.spend_hourly
+    GROUP BY month, team_id
+) AS spent
+ASOF LEFT JOIN
+(
+    SELECT
+        team_id,
+        effective_from,
+        toNullable(argMax(monthly_budget_usd, loaded_at)) AS monthly_budget_usd,
+        toNullable(toString(argMax(directory_version, loaded_at))) AS directory_version
+    FROM modeltrail.team_budgets
+    GROUP BY team_id, effective_from
+) AS budget
+ON spent.team_id = budget.team_id AND spent.last_day >= budget.effective_from;
+
+-- 0005_views
+CREATE OR REPLACE VIEW modeltrail.v_credential_inventory ON CLUSTER 'main' AS
+SELECT
+    credential_fingerprint,
+    credential_id,
+    credential_status,
+    provider,
+    team_id,
+    app_id,
+    max(credential_last4) AS last4,
+    max(credential_kind) AS kind,
+    min(first_seen) AS first_used_at,
+    max(last_seen) AS last_used_at,
+    sum(calls) AS call_count,
+    sum(denied_calls) AS denied_count,
+    arraySort(groupUniqArrayArray(100)(models)) AS model_names,
+    sum(cost_usd) AS total_cost_usd
+FROM modeltrail.credential_inventory
+GROUP BY credential_fingerprint, credential_id, credential_status, provider, team_id, app_id;
+
+-- 0005_views
+-- Findings once each: a conclusion that was written again keeps its first detection and its latest text.
+CREATE OR REPLACE VIEW modeltrail.v_findings ON CLUSTER 'main' AS
+SELECT
+    finding_key,
+    any(f.detector) AS detector,
+    argMax(f.severity, f.ingested_at) AS severity,
+    argMax(f.title, f.ingested_at) AS title,
+    argMax(f.description, f.ingested_at) AS description,
+    any(f.team_id) AS team_id,
+    any(f.app_id) AS app_id,
+    any(f.credential_fingerprint) AS credential_fingerprint,
+    any(f.principal) AS principal,
+    any(f.provider) AS provider,
+    any(f.model) AS model,
+    any(f.policy_id) AS policy_id,
+    any(f.policy_rule) AS policy_rule,
+    argMin(f.call_id, f.ingested_at) AS call_id,
+    min(f.first_seen_at) AS first_seen_at,
+    max(f.last_seen_at) AS last_seen_at,
+    min(f.detected_at) AS detected_at,
+    argMax(tuple(f.impact_usd), f.ingested_at).1 AS impact_usd,
+    argMax(f.evidence, f.ingested_at) AS evidence,
+    count() AS reports
+FROM modeltrail.findings AS f
+GROUP BY finding_key;
+
+-- 0005_views
+-- Calls that were asked but never answered, as far as the record shows. Use:
+-- SELECT * FROM unfinished_calls(since = '2026-01-01 00:00:00', older_than_seconds = 600)
+CREATE OR REPLACE VIEW modeltrail.unfinished_calls ON CLUSTER 'main' AS
+SELECT
+    call_id,
+    min(e.started_at) AS started_at,
+    max(e.ingested_at) AS ingested_at,
+    any(e.team_id) AS team_id,
+    any(e.app_id) AS app_id,
+    any(e.principal) AS principal,
+    any(e.credential_fingerprint) AS credential_fingerprint,
+    any(e.provider) AS provider,
+    any(e.request_model) AS request_model,
+    any(e.policy_decision) AS policy_decision,
+    any(e.gateway) AS gateway,
+    any(e.route) AS route,
+    any(e.source_instance) AS source_instance
+FROM modeltrail.envelopes AS e
+WHERE e.status = 'stored' AND e.ingested_at >= {since:DateTime('UTC')}
+GROUP BY call_id
+HAVING countIf(e.phase = 'response') = 0
+    AND countIf(e.phase = 'request') > 0
+    AND ingested_at < now64(3, 'UTC') - toIntervalSecond({older_than_seconds:UInt32});
+
+-- retention
+ALTER TABLE modeltrail.envelopes_local ON CLUSTER 'main' MODIFY TTL toDateTime(ingested_at) + toIntervalDay(400);
+
+-- retention
+ALTER TABLE modeltrail.calls_local ON CLUSTER 'main' MODIFY TTL toDateTime(ingested_at) + toIntervalDay(400);
+
+-- retention
+ALTER TABLE modeltrail.payloads_local ON CLUSTER 'main' MODIFY TTL toDateTime(ingested_at) + toIntervalDay(30);
+
+-- retention
+ALTER TABLE modeltrail.tool_calls_local ON CLUSTER 'main' MODIFY TTL toDateTime(ingested_at) + toIntervalDay(400);
+
+-- retention
+ALTER TABLE modeltrail.dead_letters_local ON CLUSTER 'main' MODIFY TTL toDateTime(ingested_at) + toIntervalDay(90);
+

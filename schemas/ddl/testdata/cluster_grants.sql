@@ -1,0 +1,54 @@
+-- Roles for a ClickHouse server with SQL access control (users.xml: access_management = 1).
+-- Bodies are readable by modeltrail_compliance alone. Give a person a role with: GRANT modeltrail_soc TO alice;
+-- A materialized view writes with its definer's rights, so the writer needs no right on the views' targets.
+
+CREATE ROLE IF NOT EXISTS modeltrail_compliance ON CLUSTER 'main';
+CREATE ROLE IF NOT EXISTS modeltrail_soc ON CLUSTER 'main';
+CREATE ROLE IF NOT EXISTS modeltrail_finops ON CLUSTER 'main';
+CREATE ROLE IF NOT EXISTS modeltrail_dashboards ON CLUSTER 'main';
+CREATE ROLE IF NOT EXISTS modeltrail_writer ON CLUSTER 'main';
+
+-- Readers change nothing, but may set limits of their own queries below these.
+CREATE SETTINGS PROFILE IF NOT EXISTS modeltrail_reader ON CLUSTER 'main'
+    SETTINGS readonly = 2, max_execution_time = 300 MAX 900, max_memory_usage = 8000000000 MAX 16000000000, max_result_bytes = 1000000000
+    TO modeltrail_compliance, modeltrail_soc, modeltrail_finops;
+CREATE SETTINGS PROFILE IF NOT EXISTS modeltrail_board ON CLUSTER 'main'
+    SETTINGS readonly = 2, max_execution_time = 60 MAX 120, max_memory_usage = 4000000000 MAX 4000000000
+    TO modeltrail_dashboards;
+
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.* TO modeltrail_compliance;
+
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.envelopes TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.envelopes_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.calls TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.calls_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.tool_calls TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.tool_calls_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.findings TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.findings_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.credential_inventory TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.credential_inventory_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_credential_inventory TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_findings TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.unfinished_calls TO modeltrail_soc, modeltrail_dashboards;
+
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.spend_hourly TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.spend_hourly_local TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.team_budgets TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_spend_daily TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_budget_month TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
+
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.envelopes TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.envelopes_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.calls TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.calls_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.payloads TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.payloads_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.tool_calls TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.tool_calls_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.team_budgets TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.schema_migrations TO modeltrail_writer;

@@ -1,0 +1,42 @@
+-- Roles for a ClickHouse server with SQL access control (users.xml: access_management = 1).
+-- Bodies are readable by modeltrail_compliance alone. Give a person a role with: GRANT modeltrail_soc TO alice;
+-- A materialized view writes with its definer's rights, so the writer needs no right on the views' targets.
+
+CREATE ROLE IF NOT EXISTS modeltrail_compliance;
+CREATE ROLE IF NOT EXISTS modeltrail_soc;
+CREATE ROLE IF NOT EXISTS modeltrail_finops;
+CREATE ROLE IF NOT EXISTS modeltrail_dashboards;
+CREATE ROLE IF NOT EXISTS modeltrail_writer;
+
+-- Readers change nothing, but may set limits of their own queries below these.
+CREATE SETTINGS PROFILE IF NOT EXISTS modeltrail_reader
+    SETTINGS readonly = 2, max_execution_time = 300 MAX 900, max_memory_usage = 8000000000 MAX 16000000000, max_result_bytes = 1000000000
+    TO modeltrail_compliance, modeltrail_soc, modeltrail_finops;
+CREATE SETTINGS PROFILE IF NOT EXISTS modeltrail_board
+    SETTINGS readonly = 2, max_execution_time = 60 MAX 120, max_memory_usage = 4000000000 MAX 4000000000
+    TO modeltrail_dashboards;
+
+GRANT SELECT ON modeltrail.* TO modeltrail_compliance;
+
+GRANT SELECT ON modeltrail.envelopes TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.calls TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.tool_calls TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.findings TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.credential_inventory TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.v_credential_inventory TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.v_findings TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.unfinished_calls TO modeltrail_soc, modeltrail_dashboards;
+
+GRANT SELECT ON modeltrail.spend_hourly TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.team_budgets TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.v_spend_daily TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.v_budget_month TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
+
+GRANT INSERT ON modeltrail.envelopes TO modeltrail_writer;
+GRANT INSERT ON modeltrail.calls TO modeltrail_writer;
+GRANT INSERT ON modeltrail.payloads TO modeltrail_writer;
+GRANT INSERT ON modeltrail.tool_calls TO modeltrail_writer;
+GRANT INSERT ON modeltrail.findings TO modeltrail_writer;
+GRANT INSERT ON modeltrail.dead_letters TO modeltrail_writer;
+GRANT INSERT ON modeltrail.team_budgets TO modeltrail_writer;
+GRANT SELECT ON modeltrail.schema_migrations TO modeltrail_writer;
