@@ -1,0 +1,224 @@
+package redact
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Names of the rules that are code, not expressions.
+const (
+	ruleGeneric  = "generic-secret"
+	rulePassword = "password"
+)
+
+// genericWords are names whose value is a credential if it looks random.
+var genericWords = []string{
+	"api_key", "apikey", "api-key", "api key", "access_key", "access-key", "accesskey", "secret", "token",
+	"private_key", "privatekey", "private-key", "auth_key", "authkey", "auth-key", "subscription-key", "subscription_key",
+	"accountkey", "account_key", "signing_key", "signing-key", "encryption_key", "encryption-key", "master_key", "masterkey",
+	"credential", "bearer", "authorization", "session_key", "sessionkey",
+}
+
+// measures are endings of a name that make it a figure or a reference instead of a secret.
+var measures = []string{"count", "id", "ids", "type", "url", "uri", "name", "limit", "usage", "details", "index", "length",
+	"size", "expiry", "expires", "expires_in", "expiration", "budget", "policy", "min", "max", "age", "endpoint", "file", "path", "hint", "s"}
+
+// assignment judges what is assigned to the name that ends at position i.
+func (sc *scanner) assignment(i int, password bool) {
+	text := sc.text
+	suffix := i
+	for i < len(text) && i < suffix+24 && (is(text[i], classWord) || text[i] == '-') {
+		i++
+	}
+	if !suffixAllowed(text[suffix:i], password) {
+		return
+	}
+	v, quote, spoken := assignedValue(text, i)
+	if v < 0 {
+		return
+	}
+	end := valueEnd(text, v, quote)
+	value := text[v:end]
+	switch {
+	case placeholder(value):
+	case random(value):
+		sc.add(v, end, ruleGeneric)
+	case password && passwordLike(value, quote != 0, spoken):
+		sc.add(v, end, rulePassword)
+	}
+}
+
+func suffixAllowed(suffix []byte, password bool) bool {
+	if len(suffix) == 0 {
+		return true
+	}
+	if !password && is(suffix[0], classLower) {
+		return false
+	}
+	last := strings.ToLower(strings.TrimLeft(string(suffix), "_-"))
+	if k := strings.LastIndexAny(last, "_-"); k >= 0 {
+		last = last[k+1:]
+	}
+	for _, m := range measures {
+		if last == m {
+			return false
+		}
+	}
+	return true
+}
+
+// assignedValue finds where the value assigned to a name that ends at i begins: after an assignment sign or the
+// word "is". quote is the character that delimits it, 0 for none.
+func assignedValue(text []byte, i int) (v int, quote byte, spoken bool) {
+	limit := min(len(text), i+6)
+	for i < limit && bytes.IndexByte([]byte("\"'`]\\ \t"), text[i]) >= 0 {
+		i++
+	}
+	switch {
+	case i >= len(text):
+		return -1, 0, false
+	case text[i] == ':' || text[i] == '=':
+		for limit = min(len(text), i+3); i < limit && bytes.IndexByte([]byte(":=>"), text[i]) >= 0; {
+			i++
+		}
+	case bytes.HasPrefix(text[i:], []byte("is ")) && text[i-1] == ' ':
+		i, spoken = i+3, true
+		if bytes.HasPrefix(text[i:], []byte(": ")) {
+			i += 2
+		}
+	default:
+		return -1, 0, false
+	}
+	for limit = min(len(text), i+8); i < limit && (text[i] == ' ' || text[i] == '\t'); {
+		i++
+	}
+	i = skipScheme(text, i)
+	for limit = min(len(text), i+3); i < limit && text[i] == '\\'; {
+		i++
+	}
+	if i < len(text) && (text[i] == '"' || text[i] == '\'' || text[i] == '`') {
+		return skipScheme(text, i+1), text[i], spoken
+	}
+	return i, 0, spoken
+}
+
+// skipScheme passes the scheme of an Authorization value.
+func skipScheme(text []byte, i int) int {
+	for _, scheme := range []string{"bearer ", "basic ", "token ", "apikey ", "api-key "} {
+		if len(text) >= i+len(scheme) && strings.EqualFold(string(text[i:i+len(scheme)]), scheme) {
+			return i + len(scheme)
+		}
+	}
+	return i
+}
+
+func valueEnd(text []byte, v int, quote byte) int {
+	end := v
+	limit := min(len(text), v+512)
+	if quote != 0 {
+		for end < limit && text[end] != quote && text[end] != '\n' {
+			end++
+		}
+		for end > v && end < limit && text[end-1] == '\\' { // the closing quote is escaped
+			end--
+		}
+		return end
+	}
+	for end < limit && bytes.IndexByte([]byte(" \t\r\n\"'`,;<>(){}[]&|\\"), text[end]) < 0 {
+		end++
+	}
+	for end > v && (text[end-1] == '.' || text[end-1] == ':') {
+		end--
+	}
+	return end
+}
+
+// placeholder says that a value stands for a secret without being one.
+func placeholder(v []byte) bool {
+	if len(v) < 6 || bytes.IndexByte([]byte("$<{%[*#"), v[0]) >= 0 || bytes.Contains(v, []byte("REDACTED")) {
+		return true
+	}
+	same := true
+	for _, b := range v[1:] {
+		same = same && b == v[0]
+	}
+	low := strings.ToLower(string(v))
+	if same || strings.HasPrefix(low, "your") || strings.HasPrefix(low, "example") || strings.HasPrefix(low, "xxx") {
+		return true
+	}
+	digits := strings.ContainsAny(low, "0123456789")
+	if !digits && (strings.Contains(low, "password") || strings.Contains(low, "secret") || strings.Contains(low, "token") ||
+		strings.Contains(low, "changeme") || strings.Contains(low, "redacted")) {
+		return true
+	}
+	switch low {
+	case "string", "required", "optional", "undefined", "number", "boolean", "hidden", "process.env":
+		return true
+	}
+	return false
+}
+
+// random says that a value was generated: long, letters and digits well mixed.
+func random(v []byte) bool {
+	if len(v) < minRun || v[0] == '/' || v[0] == '.' {
+		return false
+	}
+	digits, letters, turns, hex, other := 0, 0, 0, 0, 0
+	last := uint8(0)
+	for _, b := range v {
+		class := byteClass[b] & (classDigit | classUpper | classLower)
+		switch {
+		case class == classDigit:
+			digits++
+		case class != 0:
+			letters++
+		case is(b, classToken):
+		default:
+			return false
+		}
+		if class == 0 && b != '-' {
+			other++
+		}
+		if class != 0 && last != 0 && class != last {
+			turns++
+		}
+		if class != 0 {
+			last = class
+		}
+		if unhex(b) >= 0 || b == '-' {
+			hex++
+		}
+	}
+	if digits < 2 || letters < 2 || other > len(v)/5 {
+		return false
+	}
+	return entropy(v) >= 3 && (turns >= 4 || hex == len(v) && len(v) >= 20)
+}
+
+// passwordLike says that a value was chosen by a person as a password.
+func passwordLike(v []byte, quoted, spoken bool) bool {
+	digits, letters, symbols, humps := 0, 0, 0, 0
+	for i, b := range v {
+		switch {
+		case is(b, classDigit):
+			digits++
+		case is(b, classUpper|classLower), b >= 0x80:
+			letters++
+			if i > 0 && is(b, classUpper) && is(v[i-1], classLower) {
+				humps++
+			}
+		case b <= ' ', b == '/' && spoken:
+			return false
+		case bytes.IndexByte([]byte("!@#$%^&*?~+"), b) >= 0:
+			symbols++
+		}
+	}
+	switch {
+	case spoken:
+		return digits > 0 && letters > 0 || symbols > 0 && (letters > 0 || digits > 0)
+	case quoted:
+		return digits+symbols > 0 || humps > 0 || letters >= 10
+	default:
+		return digits+symbols > 0
+	}
+}

@@ -1,0 +1,221 @@
+package redact
+
+// number judges a run of digits, spaces and number signs for account, card and phone numbers, in this order, so
+// that the longer form wins.
+func (sc *scanner) number(s, e int) {
+	digits := 0
+	for i := s; i < e && digits < minDigits; i++ {
+		if is(sc.text[i], classDigit) {
+			digits++
+		}
+	}
+	if digits < minDigits {
+		return
+	}
+	free := s // everything before it is judged
+	if sc.r.iban {
+		free = max(free, sc.ibans(s, e))
+	}
+	for i := free; i < e; {
+		if !is(sc.text[i], classDigit) && sc.text[i] != '+' && sc.text[i] != '(' {
+			i++
+			continue
+		}
+		if sc.r.card && is(sc.text[i], classDigit) {
+			if end := sc.cardAt(i); end > 0 {
+				sc.add(i, end, PIICard)
+				i = end
+				continue
+			}
+		}
+		if sc.r.phone {
+			if end := sc.phoneAt(i); end > 0 {
+				sc.add(i, end, PIIPhone)
+				i = end
+				continue
+			}
+		}
+		if !is(sc.text[i], classDigit) {
+			i++
+			continue
+		}
+		for i < e && is(sc.text[i], classDigit) {
+			i++
+		}
+	}
+}
+
+// cardAt returns the end of the payment card number that begins at i, or 0. Known prefixes and lengths
+// (ISO/IEC 7812 ranges of the large networks), groups as printed on cards, Luhn checksum. Barcodes have thirteen
+// digits and identifiers eighteen or nineteen: without groups such a number needs a word like "card" before it.
+func (sc *scanner) cardAt(i int) int {
+	text := sc.text
+	before := sc.prev(i)
+	if is(before, classWord) || (before == '.' || before == '-') && is(sc.prev(i-1), classDigit) {
+		return 0
+	}
+	var digits [20]byte
+	n, end, group, groups := 0, 0, 0, 0
+	sep := byte(0)
+	for k := i; k < len(text) && n < len(digits); k++ {
+		b := text[k]
+		if is(b, classDigit) {
+			digits[n] = b - '0'
+			n, group = n+1, group+1
+			if k+1 == len(text) || !is(text[k+1], classDigit) {
+				groups++
+				usual := groups > 1 && group >= 2 || n >= 14 && n <= 16 || n > 12 && n < 20 && announced(text, i, cardWords)
+				if n >= 13 && n <= 19 && usual && sc.cardEnds(k+1, sep) && cardNumber(digits[:n]) {
+					end = k + 1
+				}
+			}
+			continue
+		}
+		if b != ' ' && b != '-' || sep != 0 && b != sep || group < 3 || group > 7 || k+1 == len(text) || !is(text[k+1], classDigit) {
+			break
+		}
+		sep, group = b, 0
+	}
+	return end
+}
+
+// cardEnds says whether a number may end before k.
+func (sc *scanner) cardEnds(k int, sep byte) bool {
+	b := sc.follow(k)
+	if is(b, classWord) {
+		return false
+	}
+	next := sc.follow(k + 1)
+	return !((b == '.' || b == '-' || b == sep) && b != ' ' && isAlnum(next))
+}
+
+func cardNumber(d []byte) bool {
+	two := int(d[0])*10 + int(d[1])
+	four := two*100 + int(d[2])*10 + int(d[3])
+	n := len(d)
+	known := false
+	switch {
+	case d[0] == 4: // Visa
+		known = n == 13 || n == 16 || n == 19
+	case two >= 51 && two <= 55, four >= 2221 && four <= 2720: // Mastercard
+		known = n == 16
+	case two == 34, two == 37: // American Express
+		known = n == 15
+	case four >= 3528 && four <= 3589: // JCB
+		known = n >= 16
+	case two == 36, two == 38, two == 39, four/10 >= 300 && four/10 <= 305: // Diners Club
+		known = n == 14 || n == 16
+	case four == 6011, two == 65, four/10 >= 644 && four/10 <= 649: // Discover
+		known = n >= 16
+	case two == 62, two == 81: // UnionPay
+		known = n >= 16
+	case two == 50, two >= 56 && two <= 58, two == 60, two == 63, two == 67: // Maestro, RuPay
+		known = n >= 16
+	}
+	return known && luhn(d)
+}
+
+func luhn(d []byte) bool {
+	sum, same := 0, true
+	for i := range d {
+		v := int(d[len(d)-1-i])
+		same = same && d[i] == d[0]
+		if i%2 == 1 {
+			if v *= 2; v > 9 {
+				v -= 9
+			}
+		}
+		sum += v
+	}
+	return sum%10 == 0 && !same
+}
+
+// ibans removes account numbers (ISO 13616) whose digits stand in [s,e) and returns the end of the last one.
+func (sc *scanner) ibans(s, e int) int {
+	last := 0
+	for i := max(0, s-14); i < e; i++ {
+		if !is(sc.text[i], classUpper) || i < last {
+			continue
+		}
+		if end := sc.ibanAt(i); end > 0 {
+			sc.add(i, end, PIIIBAN)
+			last = end
+		}
+	}
+	return last
+}
+
+func (sc *scanner) ibanAt(i int) int {
+	text := sc.text
+	if i+15 > len(text) || is(sc.prev(i), classWord) || !is(text[i+1], classUpper) || !is(text[i+2], classDigit) || !is(text[i+3], classDigit) {
+		return 0
+	}
+	size := ibanLengths[string(text[i:i+2])]
+	if size == 0 {
+		return 0
+	}
+	var account [34]byte
+	n, k := 0, i
+	for ; k < len(text) && n < size; k++ {
+		b := text[k]
+		if is(b, classDigit|classUpper) {
+			account[n] = b
+			n++
+			continue
+		}
+		if b != ' ' && b != '-' || n == 0 || text[k-1] == b {
+			return 0
+		}
+	}
+	if n < size || isAlnum(sc.follow(k)) || !mod97(account[:n]) {
+		return 0
+	}
+	return k
+}
+
+// mod97 is the check of ISO 7064 MOD 97-10 over the rearranged number.
+func mod97(account []byte) bool {
+	rest := 0
+	for i := range account {
+		b := account[(i+4)%len(account)]
+		if is(b, classDigit) {
+			rest = (rest*10 + int(b-'0')) % 97
+		} else {
+			rest = (rest*100 + int(b-'A') + 10) % 97
+		}
+	}
+	return rest == 1
+}
+
+// ibanLengths is the length by country (SWIFT IBAN registry).
+var ibanLengths = map[string]int{
+	"AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BI": 27, "BR": 29, "BY": 28,
+	"CH": 21, "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DJ": 27, "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18,
+	"FK": 18, "FO": 18, "FR": 27, "GB": 22, "GE": 22, "GI": 23, "GL": 18, "GR": 27, "GT": 28, "HN": 28, "HR": 21, "HU": 28,
+	"IE": 22, "IL": 23, "IQ": 23, "IS": 26, "IT": 27, "JO": 30, "KW": 30, "KZ": 20, "LB": 28, "LC": 32, "LI": 21, "LT": 20,
+	"LU": 20, "LV": 21, "LY": 25, "MC": 27, "MD": 24, "ME": 22, "MK": 19, "MN": 20, "MR": 27, "MT": 31, "MU": 30, "NI": 28,
+	"NL": 18, "NO": 15, "OM": 23, "PK": 24, "PL": 28, "PS": 29, "PT": 25, "QA": 29, "RO": 24, "RS": 22, "RU": 33, "SA": 24,
+	"SC": 31, "SD": 18, "SE": 24, "SI": 19, "SK": 24, "SM": 27, "SO": 23, "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26,
+	"UA": 29, "VA": 22, "VG": 24, "XK": 20, "YE": 30,
+}
+
+// phoneWords announce a number that is not written in an international form.
+var phoneWords = []string{"phone", "tel", "mobile", "mobil", "cell", "fax", "call", "whatsapp", "handy", "telefon", "sms", "dial"}
+
+// cardWords announce a card number of an unusual length.
+var cardWords = []string{"card", "visa", "maestro", "unionpay", "pan", "credit", "debit", "karte", "carte", "tarjeta"}
+
+// announced says whether one of words begins shortly before i, on the same line.
+func announced(text []byte, i int, words []string) bool {
+	for k := i - 1; k >= max(0, i-24) && text[k] != '\n'; k-- {
+		if !is(text[k], classLower|classUpper) || k > 0 && isAlnum(text[k-1]) {
+			continue
+		}
+		for _, w := range words {
+			if text[k]|0x20 == w[0] && hasFold(text[:i], k, w) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,129 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func cleanLines(t testing.TB) []string {
+	t.Helper()
+	data, err := os.ReadFile("testdata/clean.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
+}
+
+func TestBody_CleanCorpus_IsLeftAlone(t *testing.T) {
+	r := newTest(t)
+	lines := cleanLines(t)
+	if len(lines) < 200 {
+		t.Fatalf("the corpus has only %d lines", len(lines))
+	}
+	wrong := 0
+	for _, line := range lines {
+		for _, in := range []string{line, `{"messages":[{"role":"user","content":` + quoted("first\n"+line) + `}]}`, sse("openai", line, 7)} {
+			out, counts, err := r.Body("", []byte(in))
+			if err != nil {
+				t.Errorf("%s: %v", in, err)
+			}
+			if len(counts) > 0 {
+				wrong++
+				t.Errorf("%v: %s", counts, out)
+				break
+			}
+		}
+	}
+	t.Logf("%d of %d lines wrongly redacted", wrong, len(lines))
+	whole := strings.Join(lines, "\n")
+	if out, counts, err := r.Body("", []byte(whole)); err != nil || string(out) != whole {
+		t.Errorf("as one text: %v %v", counts, err)
+	}
+}
+
+// filled repeats lines of the corpus, chosen by keep, up to n bytes.
+func filled(t testing.TB, n int, keep func(string) bool) []byte {
+	var b bytes.Buffer
+	lines := cleanLines(t)
+	for b.Len() < n {
+		for _, l := range lines {
+			if keep(l) && b.Len() < n {
+				b.WriteString(l)
+				b.WriteByte('\n')
+			}
+		}
+	}
+	return b.Bytes()[:b.Len()]
+}
+
+// isProse chooses sentences, isTalk those that speak of passwords and tokens: the worst prose there is.
+func isProse(l string) bool {
+	return len(l) > 50 && strings.HasSuffix(l, ".") && !strings.ContainsAny(l, "{}=<>_/@") && !isTalk(l)
+}
+
+func isTalk(l string) bool {
+	return strings.HasSuffix(l, ".") && regexp.MustCompile(`(?i)passw|secret|bearer|basic|token|key`).MatchString(l)
+}
+
+func chat(t testing.TB, size int) []byte {
+	text := string(filled(t, size/3, isProse))
+	return []byte(fmt.Sprintf(`{"model":"gpt-4o-2024-08-06","messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user","content":%s},{"role":"assistant","content":%s,"tool_calls":[{"id":"call_7Hq2mZs9KxWb4Yt1LpRn3Vc8","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Oslo\"}"}}]},{"role":"user","content":%s}],"max_completion_tokens":512,"temperature":0.7,"stream":true,"stream_options":{"include_usage":true},"user":"team-blue"}`,
+		quoted(text), quoted(text[:len(text)/2]), quoted(text[len(text)/2:])))
+}
+
+func BenchmarkBody(b *testing.B) {
+	r := newTest(b)
+	code := func(l string) bool { return strings.ContainsAny(l, "{}()=;") && !strings.Contains(l, "base64") }
+	digits := func(l string) bool {
+		n := 0
+		for _, c := range []byte(l) {
+			if is(c, classDigit) {
+				n++
+			}
+		}
+		return n*3 > len(l)
+	}
+	prose := filled(b, 1<<20, isProse)
+	key := " use sk-ant-" + strings.Repeat("aB3dE", 8) + " now"
+	numbers := make([]string, 0, 4000)
+	for i := range 4000 {
+		numbers = append(numbers, fmt.Sprintf("%d.%06d", i*7919%1000, i*104729%1000000))
+	}
+	escaped, _ := json.Marshal(string(filled(b, 16<<10, code)))
+	for _, tc := range []struct {
+		name, contentType string
+		body              []byte
+	}{
+		{"prose_1KB", "text/plain", prose[:1<<10]},
+		{"prose_64KB", "text/plain", prose[:64<<10]},
+		{"prose_1MB", "text/plain", prose},
+		{"talk_of_passwords_16KB", "text/plain", filled(b, 16<<10, isTalk)},
+		{"chat_1.5KB", "application/json", chat(b, 1100)},
+		{"chat_64KB", "application/json", chat(b, 64<<10)},
+		{"code_64KB", "text/plain", filled(b, 64<<10, code)},
+		{"code_in_json_16KB", "application/json", escaped},
+		{"digits_64KB", "text/plain", filled(b, 64<<10, digits)},
+		{"numbers_json_40KB", "application/json", []byte(`{"embedding":[` + strings.Join(numbers, ",") + `]}`)},
+		{"sse_openai_32KB", "text/event-stream", []byte(sse("openai", string(prose[:1<<10]), 5))},
+		{"chat_1.5KB_one_secret", "application/json", bytes.Replace(chat(b, 1100), []byte("helpful"), []byte(key), 1)},
+		{"chat_64KB_one_secret", "application/json", bytes.Replace(chat(b, 64<<10), []byte("helpful"), []byte(key), 1)},
+		{"chinese_16KB", "application/json", []byte(`{"a":` + quoted(strings.Repeat("我们的系统支持流式输出，并且可以按团队统计费用。", 230)) + `}`)},
+		{"ascii_escaped_json_16KB", "application/json", []byte(`{"a":"` + strings.Repeat(`caf\u00e9 and some other words here to read, `, 380) + `"}`)},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(tc.body)))
+			for b.Loop() {
+				if _, _, err := r.Body(tc.contentType, tc.body); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(float64(len(tc.body))/1024), "ns/KB")
+		})
+	}
+}

@@ -1,0 +1,362 @@
+package redact
+
+import (
+	"bytes"
+	"hash/maphash"
+	"slices"
+)
+
+// match is a finding in the text under scan.
+type match struct {
+	s, e int
+	rule string
+}
+
+// scanner is the working memory of one redaction. It is not safe for concurrent use; Redactor pools it.
+type scanner struct {
+	r     *Redactor
+	text  []byte
+	found []match
+	// probe only asks whether anything might be found: escapes are still in the text, so expressions that look
+	// across them are not run and a keyword before an assigned long token is enough to answer yes.
+	probe bool
+	done  []int // per rule: end of what was examined in this text
+	dirty bool  // done holds something
+
+	// harmless remembers tokens, with what was looked at before them, in which no keyword stands: identifiers and
+	// the ids of a stream come again and again. The verdict depends on these bytes alone.
+	harmless [512]uint64
+
+	layers  [maxLayers]view
+	cuts    []cut
+	pieces  []piece
+	decoded []byte
+	stream  stream
+}
+
+// Bounds of what is looked at around a keyword.
+const (
+	before   = 128  // bytes before a keyword that stands inside a token
+	beyond   = 2048 // bytes after the keyword
+	around   = 200  // bytes after the token, for rules that go beyond it
+	maxKnown = 256  // bytes of a token that is remembered as harmless
+	lookback = 72   // bytes before a token that can hold "keyword = "
+)
+
+// scan finds everything in text. The result is valid until the next scan.
+func (sc *scanner) scan(text []byte) []match {
+	sc.text, sc.found = text, sc.found[:0]
+	if sc.dirty {
+		clear(sc.done)
+		sc.dirty = false
+	}
+	if sc.r.cfg.Secrets {
+		for s, e := nextRun(text, 0); s >= 0; s, e = nextRun(text, e) {
+			sc.run(s, e)
+		}
+		for i := sc.r.words.next(text, 0); i >= 0; i = sc.r.words.next(text, i+2) {
+			sc.word(i)
+		}
+	}
+	if sc.r.phone || sc.r.card || sc.r.iban {
+		for s, e := nextNumber(text, 0); s >= 0; s, e = nextNumber(text, e) {
+			sc.number(s, e)
+		}
+	}
+	if sc.r.email || sc.r.cfg.Secrets {
+		for i := bytes.IndexByte(text, '@'); i >= 0; {
+			sc.at(i)
+			next := bytes.IndexByte(text[i+1:], '@')
+			if next < 0 {
+				break
+			}
+			i += 1 + next
+		}
+	}
+	return sc.found
+}
+
+// add records a finding unless it is allowed or was put there by a redaction.
+func (sc *scanner) add(s, e int, rule string) {
+	if s >= e || sc.r.disabled[rule] {
+		return
+	}
+	secret := sc.text[s:e]
+	for _, allowed := range sc.r.cfg.Allow {
+		if string(secret) == allowed {
+			return
+		}
+	}
+	if bytes.Contains(secret, []byte("REDACTED")) {
+		return
+	}
+	sc.found = append(sc.found, match{s, e, rule})
+}
+
+// prev is the character before i as a reader sees it: the letter of an escape such as \n is a space.
+func (sc *scanner) prev(i int) byte {
+	if i <= 0 {
+		return ' '
+	}
+	if i >= 2 && sc.text[i-2] == '\\' && bytes.IndexByte([]byte("nrtbf"), sc.text[i-1]) >= 0 {
+		return ' '
+	}
+	return sc.text[i-1]
+}
+
+// follow is the character at i, or a space at the end.
+func (sc *scanner) follow(i int) byte {
+	if i >= len(sc.text) {
+		return ' '
+	}
+	return sc.text[i]
+}
+
+// run judges a long token: the automaton looks for keywords in it and, where something is assigned, before it.
+func (sc *scanner) run(s, e int) {
+	set := sc.r.set
+	from := s
+	if (assignedTo(sc.text, s) || bytes.IndexByte(sc.text[s:e], '=') >= 0) && !wordy(sc.text[s:e]) {
+		from = max(0, s-lookback)
+	}
+	known := &sc.harmless[0]
+	sum := uint64(0)
+	if e-from <= maxKnown {
+		sum = maphash.Bytes(sc.r.seed, sc.text[max(0, from-1):e])
+		if known = &sc.harmless[sum%uint64(len(sc.harmless))]; *known == sum {
+			return
+		}
+	}
+	found, hits := len(sc.found), false
+	a, state := set.auto, 0
+	for i := from; i < e; i++ {
+		state = int(a.next[state&stateBits<<a.shift|int(a.class[sc.text[i]])])
+		if state&hitBit != 0 {
+			hits = true
+			for _, id := range a.outs[state&stateBits] {
+				sc.keyword(int(id), i+1-int(a.size[id]), s, e)
+			}
+		}
+	}
+	sc.base64(s, e)
+	if sum != 0 && !hits && len(sc.found) == found {
+		*known = sum
+	}
+}
+
+// wordy says that a token is an identifier or a phrase: letters only, in words parted by punctuation or humps.
+// Generated tokens have digits or change case at every second letter.
+func wordy(token []byte) bool {
+	parts := 0
+	for _, b := range token {
+		if is(b, classDigit) {
+			return false
+		}
+		if !isAlnum(b) {
+			parts++
+		}
+	}
+	turns := turnsOf(token)
+	return parts > 0 && turns == 0 || turns > 0 && humped(token)
+}
+
+// humped says that a token changes between small letters, capitals and digits as names do, not as random text does.
+func humped(token []byte) bool { return turnsOf(token)*8 <= len(token)*3 }
+
+// turnsOf counts the changes between small letters, capitals and digits that follow each other directly.
+func turnsOf(token []byte) (turns int) {
+	last := uint8(0)
+	for _, b := range token {
+		class := byteClass[b] & (classDigit | classUpper | classLower)
+		if last != 0 && class != 0 && class != last {
+			turns++
+		}
+		last = class
+	}
+	return turns
+}
+
+// assignedTo says whether something is assigned to the token at s: an assignment sign, a comma or the word "is"
+// stands before it.
+func assignedTo(text []byte, s int) bool {
+	for i, n := s-1, 0; i >= 0 && n < 12; i, n = i-1, n+1 {
+		switch b := text[i]; b {
+		case ' ', '\t', '\n', '\r', '"', '\'', '`', '\\', '[', '{', '(':
+			continue
+		case '=', ':', '>', ',', '|':
+			return true
+		default:
+			if i > 0 && text[i-1] == '\\' { // \n and kin before the token
+				continue
+			}
+			return i >= 2 && n > 0 && b|0x20 == 's' && text[i-1]|0x20 == 'i' && text[i-2] == ' '
+		}
+	}
+	return false
+}
+
+// keyword judges a keyword at position at, belonging to the token [s,e).
+func (sc *scanner) keyword(id, at, s, e int) {
+	for _, n := range sc.r.set.byKey[id] {
+		r := sc.r.set.rules[n]
+		if r.source == "" {
+			sc.assignment(at+int(sc.r.set.auto.size[id]), false)
+			continue
+		}
+		size := int(sc.r.set.auto.size[id])
+		switch {
+		case r.context && !slices.Contains(r.inside, sc.r.set.words[id]):
+			sc.contextRule(r, int(n), at, size, e)
+		case at < sc.done[n], r.starts != nil && !r.wide && e-at < r.minLen, r.starts != nil && !r.beginsAt(sc, at):
+		case !r.wide && at+size <= s:
+			// the keyword ended before the token: it is context, and this rule wants it inside
+		case sc.probe && (r.wide || r.starts == nil):
+			sc.found = append(sc.found, match{at, e, r.name})
+		default:
+			sc.tokenRule(r, int(n), at, e)
+		}
+	}
+}
+
+// tokenRule runs a rule whose keyword stands in the secret or near it.
+func (sc *scanner) tokenRule(r *rule, n, at, e int) {
+	lo, hi := at, min(e, at+max(r.maxLen, beyond))
+	if r.starts == nil {
+		lo = max(0, at-before)
+	}
+	if r.wide {
+		hi = min(len(sc.text), e+around)
+	}
+	sc.apply(r, n, lo, hi, e)
+}
+
+// beginsAt says whether one of the rule's fixed beginnings stands at position at.
+func (r *rule) beginsAt(sc *scanner, at int) bool {
+	if r.boundary && is(sc.prev(at), classWord) {
+		return false
+	}
+	for _, l := range r.starts {
+		if l.at(sc.text[at:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// contextRule runs a rule of the form "keyword = value" where the value is the token that ends at e.
+func (sc *scanner) contextRule(r *rule, n, at, size, e int) {
+	v := valueAfter(sc.text, at+size)
+	if v < 0 {
+		return
+	}
+	for e = max(e, v); e < len(sc.text) && e < v+around && (is(sc.text[e], classToken) || sc.text[e] == ':'); e++ {
+		continue // the value is a later token, or two with a colon between
+	}
+	const slack = 6 // valueAfter may have passed signs that belong to the value
+	if v+r.minLen > e+slack {
+		return
+	}
+	for _, b := range sc.text[v:min(e, v+r.minLen)] {
+		if !is(b, classToken) && b != ':' {
+			return
+		}
+	}
+	if sc.probe {
+		sc.found = append(sc.found, match{v, e, r.name})
+		return
+	}
+	sc.apply(r, n, at, e, e)
+}
+
+// valueAfter skips what may stand between a keyword and its value, more generously than the rules do, and returns
+// where the value begins; -1 when nothing is assigned.
+func valueAfter(text []byte, i int) int {
+	limit := min(len(text), i+24)
+	for i < limit && (is(text[i], classWord) || text[i] == ' ' || text[i] == '\t' || text[i] == '.' || text[i] == '-') {
+		i++
+	}
+	blank := func(extra string) {
+		for limit = min(len(text), i+12); i < limit; i++ {
+			switch b := text[i]; {
+			case b == ' ', b == '\t', b == '\n', b == '\r', b == '"', b == '\'', b == '`':
+			case b == '\\' && i+1 < len(text) && is(text[i+1], classLower):
+				i++
+			case b == '\\', bytes.IndexByte([]byte(extra), b) >= 0:
+			default:
+				return
+			}
+		}
+	}
+	blank("]")
+	signs := i
+	for i < len(text) && i < signs+3 && bytes.IndexByte([]byte("=>:|?,"), text[i]) >= 0 {
+		i++
+	}
+	if i == signs {
+		return -1
+	}
+	blank("=")
+	return i
+}
+
+// apply runs a rule's expression over text[lo:hi]; the token ends at e. A sentence's full stop belongs to the token
+// by its class, so a second try leaves trailing punctuation out.
+func (sc *scanner) apply(r *rule, n, lo, hi, e int) {
+	sc.done[n], sc.dirty = hi, true
+	if sc.applyOnce(r, lo, hi, e) {
+		return
+	}
+	end := min(e, hi)
+	for end > lo && bytes.IndexByte([]byte(".-/=~%+"), sc.text[end-1]) >= 0 {
+		end--
+	}
+	if end < hi {
+		sc.applyOnce(r, lo, end, e)
+	}
+}
+
+func (sc *scanner) applyOnce(r *rule, lo, hi, e int) bool {
+	re, hit := r.compile(), false
+	for lo < hi {
+		loc := re.FindSubmatchIndex(sc.text[lo:hi])
+		if loc == nil {
+			return hit
+		}
+		g := 2 * r.group
+		if r.group == 0 {
+			for k := 2; k+1 < len(loc); k += 2 {
+				if loc[k] >= 0 {
+					g = k
+					break
+				}
+			}
+		}
+		s, end := lo+loc[g], lo+loc[g+1]
+		if r.accepts(sc.text[s:end]) {
+			hit = true
+			for !r.context && end < e && (is(sc.text[end], classWord) || sc.text[end] == '-') {
+				end++ // a longer key of the same kind must not leave its tail
+			}
+			sc.add(s, end, r.name)
+		}
+		lo += max(loc[1], 1)
+	}
+	return hit
+}
+
+// reset prepares a scanner for the next body and drops memory that one large body left behind.
+func (sc *scanner) reset() {
+	const keep = 512 << 10
+	for i := range sc.layers {
+		if cap(sc.layers[i].buf) > keep {
+			sc.layers[i] = view{}
+		}
+	}
+	sc.text, sc.probe = nil, false
+	sc.cuts = sc.cuts[:0]
+	sc.stream.reset(keep)
+}
+
+func newScanner(r *Redactor) *scanner {
+	return &scanner{r: r, done: make([]int, len(r.set.rules)), found: slices.Grow([]match(nil), 16)}
+}

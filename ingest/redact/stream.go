@@ -1,0 +1,231 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// stream joins what a provider sends in pieces: the strings that stand at the same place of successive frames. A
+// place is the path of object keys and of "index" values; a frame is the data of one SSE line, one line of NDJSON
+// or one element of a top-level array.
+type stream struct {
+	groups map[uint64]int // place -> index into joined
+	joined []joined
+	used   int
+	nodes  []node
+	leaves []leaf
+}
+
+// joined is the text of one place.
+type joined struct {
+	view   view
+	frames int
+}
+
+// node is one object or array of the frame at hand.
+type node struct {
+	parent int
+	key    uint64 // of the member or element that holds it
+	index  uint64 // from its own "index" members, 0 = none
+	path   uint64
+	array  bool
+	top    bool
+	next   uint64 // position in an array
+}
+
+// leaf is one string value of the frame at hand.
+type leaf struct {
+	node int
+	key  uint64
+	s, e int
+}
+
+// constant names hold what every frame repeats; nothing is split over them.
+func constant(name []byte) bool {
+	switch string(name) {
+	case "id", "object", "model", "created", "created_at", "type", "role", "finish_reason", "stop_reason", "system_fingerprint",
+		"service_tier", "item_id", "call_id", "status", "obfuscation", "modelVersion", "responseId", "finishReason":
+		return true
+	}
+	return false
+}
+
+// isIndex says that a member tells pieces of different texts apart.
+func isIndex(name []byte) bool {
+	return bytes.Equal(name, []byte("index")) || bytes.HasSuffix(name, []byte("_index")) || bytes.Equal(name, []byte("item_id"))
+}
+
+func (st *stream) reset(keep int) {
+	if st.groups == nil {
+		st.groups = map[uint64]int{}
+	}
+	clear(st.groups)
+	if len(st.joined) > 256 {
+		st.joined = nil
+	}
+	for i := range st.joined {
+		if cap(st.joined[i].view.buf) > keep {
+			st.joined[i].view = view{}
+		}
+	}
+	st.used = 0
+}
+
+// collect reads all frames of body.
+func (st *stream) collect(k kind, body []byte) {
+	if k == kindJSON {
+		trimmed := bytes.TrimLeft(body, " \t\r\n")
+		if len(trimmed) > 0 && trimmed[0] == '[' {
+			st.frame(body, len(body)-len(trimmed), len(body))
+			return
+		}
+	}
+	for from := 0; from < len(body); {
+		end := lineEnd(body, from)
+		s := from
+		if k == kindSSE {
+			if !bytes.HasPrefix(body[from:end], []byte("data:")) {
+				from = nextLine(body, end)
+				continue
+			}
+			s += len("data:")
+			if s < end && body[s] == ' ' {
+				s++
+			}
+		}
+		if s < end && (body[s] == '{' || body[s] == '[') {
+			st.frame(body, s, end)
+		} else if k == kindSSE {
+			st.add(0, body, s, end)
+		}
+		from = nextLine(body, end)
+	}
+}
+
+// frame reads one frame, body[s:e], and adds its strings to their places.
+func (st *stream) frame(body []byte, s, e int) {
+	st.nodes, st.leaves = st.nodes[:0], st.leaves[:0]
+	cur := -1
+	key, skip, index := uint64(0), false, false
+	for i := s; i < e; i++ {
+		switch b := body[i]; {
+		case b == '{' || b == '[':
+			if cur >= 0 && st.nodes[cur].array {
+				key = st.nodes[cur].next
+			}
+			st.nodes = append(st.nodes, node{parent: cur, key: key, array: b == '[', top: cur < 0})
+			cur, skip, index = len(st.nodes)-1, false, false
+		case b == '}' || b == ']':
+			if cur >= 0 {
+				cur = st.nodes[cur].parent
+			}
+		case b == ',':
+			if cur >= 0 && st.nodes[cur].array {
+				if st.nodes[cur].top {
+					st.flush(body)
+					cur = 0
+				} else {
+					st.nodes[cur].next++
+				}
+			}
+			skip, index = false, false
+		case b == '"':
+			end := stringEnd(body, i+1, e)
+			text := body[i+1 : end]
+			if cur >= 0 && !st.nodes[cur].array && namesMember(body, end+1, e) {
+				key, skip, index = nameHash(text), constant(text), isIndex(text)
+			} else if cur >= 0 && index {
+				st.nodes[cur].index ^= nameHash(text) + key
+			} else if cur >= 0 && !skip && len(text) > 0 {
+				at := key
+				if st.nodes[cur].array {
+					at = st.nodes[cur].next
+				}
+				st.leaves = append(st.leaves, leaf{cur, at, i + 1, end})
+			}
+			i = end
+		case index && is(b, classDigit) && cur >= 0:
+			n := i + 1
+			for n < e && is(body[n], classDigit) {
+				n++
+			}
+			st.nodes[cur].index ^= nameHash(body[i:n]) + key
+			i, index = n-1, false
+		}
+	}
+	st.flush(body)
+}
+
+// namesMember says whether a colon follows, so that the string before i was a name.
+func namesMember(body []byte, i, e int) bool {
+	for i < e && (body[i] == ' ' || body[i] == '\t' || body[i] == '\n' || body[i] == '\r') {
+		i++
+	}
+	return i < e && body[i] == ':'
+}
+
+// flush adds the leaves read so far to their places and keeps only a top-level array's own node.
+func (st *stream) flush(body []byte) {
+	for i := range st.nodes {
+		n := &st.nodes[i]
+		parent := uint64(1)
+		if n.parent >= 0 {
+			parent = st.nodes[n.parent].path
+		}
+		at := n.key
+		if n.index != 0 {
+			if n.parent >= 0 && st.nodes[n.parent].array {
+				at = n.index // the index names the element, wherever it stands
+			} else {
+				at = mix(at, n.index)
+			}
+		}
+		if n.top {
+			at = n.index
+		}
+		n.path = mix(parent, at)
+	}
+	for _, l := range st.leaves {
+		st.add(mix(st.nodes[l.node].path, l.key)|1, body, l.s, l.e)
+	}
+	st.leaves = st.leaves[:0]
+	if len(st.nodes) > 0 {
+		st.nodes = st.nodes[:1]
+	}
+}
+
+func mix(a, b uint64) uint64 {
+	h := (a ^ b*0x9E3779B97F4A7C15) * 0xC2B2AE3D27D4EB4F
+	return h ^ h>>29
+}
+
+// nameHash tells names apart, eight bytes at a time.
+func nameHash(name []byte) uint64 {
+	h := uint64(len(name)) + 1
+	for ; len(name) >= 8; name = name[8:] {
+		h = mix(h, binary.LittleEndian.Uint64(name))
+	}
+	last := uint64(0)
+	for _, b := range name {
+		last = last<<8 | uint64(b)
+	}
+	return mix(h, last)
+}
+
+// add appends body[s:e] to the text of a place.
+func (st *stream) add(place uint64, body []byte, s, e int) {
+	i, ok := st.groups[place]
+	if !ok {
+		i = st.used
+		if i == len(st.joined) {
+			st.joined = append(st.joined, joined{})
+		}
+		st.joined[i].view.reset()
+		st.joined[i].frames = 0
+		st.groups[place] = i
+		st.used++
+	}
+	j := &st.joined[i]
+	j.frames++
+	j.view.decode(body[s:e], s, backslashes)
+}

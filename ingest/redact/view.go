@@ -1,0 +1,245 @@
+package redact
+
+import (
+	"encoding/binary"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// view is a text as a reader sees it, beside the bytes it stands for: escapes are resolved, invisible characters are
+// gone, pieces of a stream are joined. A finding in the view is carried back to the original bytes, so nothing else
+// of the original changes.
+type view struct {
+	buf    []byte
+	segs   []segment
+	parent *view // the text that segs point into; nil = the body
+}
+
+// segment says that buf[at:at+n] stands for rn bytes from raw on in the parent. It is a plain copy when n == rn.
+type segment struct {
+	at, n, raw, rn int32
+}
+
+// piece is an interval of the body.
+type piece struct{ s, e int }
+
+func (v *view) reset() {
+	v.buf, v.segs, v.parent = v.buf[:0], v.segs[:0], nil
+}
+
+// pieces appends the intervals of the body that buf[s:e] stands for, joined where they touch.
+func (v *view) pieces(s, e int, to []piece) []piece {
+	if v.segs == nil && v.parent == nil {
+		return appendPiece(to, s, e)
+	}
+	lo, hi := 0, len(v.segs)
+	for lo < hi { // first segment that reaches beyond s
+		mid := (lo + hi) / 2
+		if g := v.segs[mid]; int(g.at+g.n) <= s {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	for _, g := range v.segs[lo:] {
+		if int(g.at) >= e {
+			break
+		}
+		from, to1 := int(g.raw), int(g.raw+g.rn)
+		if g.n == g.rn {
+			from += max(0, s-int(g.at))
+			to1 -= max(0, int(g.at+g.n)-e)
+		}
+		if v.parent == nil {
+			to = appendPiece(to, from, to1)
+		} else {
+			to = v.parent.pieces(from, to1, to)
+		}
+	}
+	return to
+}
+
+func appendPiece(to []piece, s, e int) []piece {
+	if n := len(to); n > 0 && to[n-1].e == s {
+		to[n-1].e = e
+		return to
+	}
+	return append(to, piece{s, e})
+}
+
+// copied records that the last n bytes of buf are a copy of the parent from raw on.
+func (v *view) copied(raw, n int) {
+	if n > 0 {
+		v.segs = append(v.segs, segment{int32(len(v.buf) - n), int32(n), int32(raw), int32(n)})
+	}
+}
+
+// Ways of writing that decode resolves.
+const (
+	backslashes = 1 << iota // JSON escapes
+	percents                // %XX and + of a query
+)
+
+// decode appends src, which starts at offset off of the parent, as it reads: escapes resolved, zero-width
+// characters left out, wide and odd forms of digits, letters, spaces and hyphens folded to ASCII. It reports whether
+// anything reads other than it is written.
+func (v *view) decode(src []byte, off, ways int) (changed bool) {
+	plain := 0
+	flush := func(i int) {
+		v.buf = append(v.buf, src[plain:i]...)
+		v.copied(off+plain, i-plain)
+	}
+	for i := 0; i < len(src); {
+		b := src[i]
+		if b < utf8.RuneSelf && b != '\\' && b != '%' && b != '+' {
+			i++
+			continue
+		}
+		r, n := rune(-1), 0
+		switch {
+		case b == '\\' && ways&backslashes != 0:
+			r, n = unescape(src[i:])
+		case b == '%' && ways&percents != 0:
+			r, n = unpercent(src[i:])
+		case b == '+' && ways&percents != 0 && i > 0 && strings.IndexByte("=/?&", src[i-1]) < 0: // else it leads a phone number
+			r, n = ' ', 1
+		case b >= utf8.RuneSelf:
+			if r, n = utf8.DecodeRune(src[i:]); fold(r) == r {
+				i += n
+				continue
+			}
+		}
+		if n == 0 {
+			i++
+			continue
+		}
+		changed = true
+		flush(i)
+		at := len(v.buf)
+		switch f := fold(r); {
+		case b == '%':
+			v.buf = append(v.buf, byte(r))
+		case f != 0:
+			v.buf = utf8.AppendRune(v.buf, f)
+		}
+		v.segs = append(v.segs, segment{int32(at), int32(len(v.buf) - at), int32(off + i), int32(n)})
+		i += n
+		plain = i
+	}
+	flush(len(src))
+	return changed
+}
+
+// unescape reads one JSON escape sequence; n = 0 when there is none.
+func unescape(s []byte) (r rune, n int) {
+	if len(s) < 2 {
+		return -1, 0
+	}
+	switch s[1] {
+	case '"', '\\', '/', '\'':
+		return rune(s[1]), 2
+	case 'n', 'r':
+		return '\n', 2
+	case 't', 'b', 'f':
+		return '\t', 2
+	case 'u':
+		r = hex4(s)
+		if r < 0 {
+			return -1, 0
+		}
+		if utf16.IsSurrogate(r) {
+			if low := hex4(s[6:]); low >= 0 {
+				if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
+					return pair, 12
+				}
+			}
+			return utf8.RuneError, 6
+		}
+		return r, 6
+	}
+	return -1, 0
+}
+
+// hex4 reads \uXXXX; -1 when s does not begin so.
+func hex4(s []byte) rune {
+	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
+		return -1
+	}
+	var r rune
+	for _, c := range s[2:6] {
+		d := unhex(c)
+		if d < 0 {
+			return -1
+		}
+		r = r<<4 | rune(d)
+	}
+	return r
+}
+
+func unpercent(s []byte) (r rune, n int) {
+	if len(s) < 3 || unhex(s[1]) < 0 || unhex(s[2]) < 0 {
+		return -1, 0
+	}
+	return rune(unhex(s[1])<<4 | unhex(s[2])), 3
+}
+
+func unhex(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
+// fold maps characters that look like ASCII to it, and invisible ones to 0. All others stay.
+func fold(r rune) rune {
+	switch {
+	case r < 0xA0:
+		return r
+	case r == 0xA0, r >= 0x2000 && r <= 0x200A, r == 0x202F, r == 0x205F, r == 0x3000:
+		return ' '
+	case r == 0xAD, r == 0x34F, r == 0x61C, r >= 0x180B && r <= 0x180E, r >= 0x200B && r <= 0x200F,
+		r >= 0x202A && r <= 0x202E, r >= 0x2060 && r <= 0x2064, r >= 0x2066 && r <= 0x206F,
+		r >= 0xFE00 && r <= 0xFE0F, r == 0xFEFF:
+		return 0
+	case r >= 0x2010 && r <= 0x2013, r == 0x2212:
+		return '-'
+	case r >= 0xFF10 && r <= 0xFF19, r >= 0xFF21 && r <= 0xFF3A, r >= 0xFF41 && r <= 0xFF5A,
+		r == 0xFF0B, r == 0xFF0D, r == 0xFF0E, r == 0xFF0F, r == 0xFF20, r == 0xFF3F:
+		return r - 0xFEE0
+	}
+	return r
+}
+
+// odd reports whether text has a character that fold changes beside a letter or digit, where it could part or
+// disguise a finding. Joined emoji and the spaces of CJK text are not odd.
+func odd(text []byte) bool {
+	for i := 0; i < len(text); {
+		if i+8 <= len(text) && binary.LittleEndian.Uint64(text[i:])&0x8080808080808080 == 0 {
+			i += 8
+			continue
+		}
+		switch b := text[i]; {
+		case b < utf8.RuneSelf:
+			i++
+		case b >= 0xE4 && b < 0xEF: // most of CJK
+			i += 3
+		case b == 0xC2, b == 0xCD, b == 0xD8, b >= 0xE1 && b <= 0xE3, b == 0xEF:
+			r, n := utf8.DecodeRune(text[i:])
+			if f := fold(r); f != r && (f > ' ' || i > 0 && isAlnum(text[i-1]) || i+n < len(text) && isAlnum(text[i+n])) {
+				return true
+			}
+			i += n
+		case b < 0xE0:
+			i += 2
+		default:
+			i++
+		}
+	}
+	return false
+}

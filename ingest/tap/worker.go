@@ -1,0 +1,167 @@
+package tap
+
+import (
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/modeltrail/modeltrail/schemas/event"
+)
+
+const (
+	// envelopeCost is what a queued envelope is charged besides its body, in bytes.
+	envelopeCost = 2 << 10
+	// pause is how long a busy worker rests between two looks at its queue. Waking it from the goroutine of a
+	// call would cost that call a system call; instead the worker looks by itself while there is traffic.
+	pause = 5 * time.Millisecond
+	// slice is how long the worker works before it rests.
+	slice = time.Millisecond
+	// restless is how many looks find nothing before the worker waits to be woken.
+	restless = 200
+)
+
+// job is one envelope to make.
+type job struct {
+	call  *call
+	phase event.Phase
+}
+
+// worker makes and publishes envelopes off the calls' goroutines.
+type worker struct {
+	tap   *Tap
+	wake  chan struct{}
+	procs int // processors the program may use
+
+	mu     sync.Mutex
+	queue  []job
+	asleep bool
+	closed bool
+
+	body     []byte // scratch: captured bytes in one piece
+	skeleton []byte // scratch: an outline before redaction
+	env      event.Envelope
+	request  event.Request
+	answer   event.Response
+}
+
+func newWorker(t *Tap) *worker {
+	w := &worker{tap: t, wake: make(chan struct{}, 1), procs: runtime.GOMAXPROCS(0)}
+	w.env.Source = t.source()
+	return w
+}
+
+// put queues an envelope. It never waits: when the budget is used up or the worker has stopped, the envelope is
+// counted as dropped and its memory freed.
+func (w *worker) put(c *call, phase event.Phase) {
+	if !w.tap.budget.take(envelopeCost, w.tap.budget.max) {
+		w.refuse(c, phase, dropMemory)
+		return
+	}
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		w.tap.budget.give(envelopeCost)
+		w.refuse(c, phase, dropClosed)
+		return
+	}
+	w.queue = append(w.queue, job{c, phase})
+	asleep := w.asleep
+	w.asleep = false
+	w.mu.Unlock()
+	if asleep {
+		w.wake <- struct{}{} // never blocks: one token per sleep
+	}
+}
+
+func (w *worker) refuse(c *call, phase event.Phase, reason string) {
+	w.tap.drop(reason)
+	body := &c.request
+	if phase == event.Phase_PHASE_RESPONSE {
+		body = &c.answer
+	}
+	body.mu.Lock()
+	body.free(&w.tap.chunks)
+	body.captured, body.starved = 0, true
+	body.mu.Unlock()
+}
+
+// take swaps the queue for spare; with nothing queued and doze set the worker counts as asleep.
+func (w *worker) take(spare []job, doze bool) []job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	jobs := w.queue
+	w.queue = spare[:0]
+	if len(jobs) == 0 && doze {
+		w.asleep = true
+	}
+	return jobs
+}
+
+func (w *worker) run() {
+	defer w.tap.stopped.Done()
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	var spare []job
+	for idle := restless; ; {
+		jobs := w.take(spare, idle >= restless)
+		w.work(jobs)
+		spare = jobs
+		if len(jobs) > 0 {
+			idle = 0
+		} else if idle++; idle > restless {
+			select {
+			case <-w.wake:
+				idle = 0
+			case <-w.tap.closing:
+				w.finish()
+				return
+			}
+		}
+		timer.Reset(pause)
+		select {
+		case <-timer.C:
+		case <-w.tap.closing:
+			w.finish()
+			return
+		}
+	}
+}
+
+// work makes the queued envelopes, a slice at a time, and rests in between: however much is to be redacted, calls
+// find a processor. The fewer processors there are the longer it rests: twice as long as it worked with two, a
+// quarter with nine. What the queue cannot hold meanwhile is left out, bodies first.
+func (w *worker) work(jobs []job) {
+	begun := time.Now()
+	for i, j := range jobs {
+		w.make(j.call, j.phase)
+		jobs[i] = job{}
+		w.tap.budget.give(envelopeCost)
+		if worked := time.Since(begun); worked > slice && !w.hurried() {
+			time.Sleep(min(2*worked/time.Duration(max(w.procs-1, 1)), 4*pause))
+			begun = time.Now()
+		}
+	}
+}
+
+// hurried reports that the tap is closing.
+func (w *worker) hurried() bool {
+	select {
+	case <-w.tap.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// finish makes what is still queued and refuses what comes later.
+func (w *worker) finish() {
+	w.mu.Lock()
+	w.closed, w.asleep = true, false
+	jobs := w.queue
+	w.queue = nil
+	w.mu.Unlock()
+	for _, j := range jobs {
+		w.make(j.call, j.phase)
+		w.tap.budget.give(envelopeCost)
+	}
+}
