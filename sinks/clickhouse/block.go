@@ -1,0 +1,119 @@
+package clickhouse
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// block is a table's rows under construction: its columns in the order of the DDL.
+type block struct {
+	name    string // the table's
+	columns []namedColumn
+	list    string // "a, b, c" for the INSERT statement
+}
+
+type namedColumn struct {
+	name   string
+	kind   string // the type in the server's spelling
+	column column
+	header []byte // name, type and prefix as they go out
+}
+
+// add registers the next column.
+func (b *block) add(name, kind string, c column) {
+	header := appendText(appendText(nil, name), kind)
+	b.columns = append(b.columns, namedColumn{name: name, kind: kind, column: c, header: c.prefix(header)})
+	if b.list != "" {
+		b.list += ", "
+	}
+	b.list += name
+}
+
+func appendText(dst []byte, s string) []byte { return append(appendLength(dst, len(s)), s...) }
+
+func (b *block) rows() int { return b.columns[0].column.rows() }
+
+func (b *block) bytes() (n int64) {
+	for i := range b.columns {
+		n += b.columns[i].column.bytes()
+	}
+	return n
+}
+
+func (b *block) reset() {
+	for i := range b.columns {
+		b.columns[i].column.reset()
+	}
+}
+
+// check reports a column that has another number of rows than the first: an error of this package, found before
+// the server would refuse the whole block with a message about bytes.
+func (b *block) check() error {
+	rows := b.rows()
+	for _, c := range b.columns {
+		if c.column.rows() != rows {
+			return fmt.Errorf("encode block %s: column %s has %d rows, not %d", b.name, c.name, c.column.rows(), rows)
+		}
+	}
+	return nil
+}
+
+// native appends the parts of the block in ClickHouse's Native format at protocol revision 0, which is what an
+// INSERT over HTTP reads.
+func (b *block) native(dst [][]byte) [][]byte {
+	head := binary.AppendUvarint(nil, uint64(len(b.columns)))
+	head = binary.AppendUvarint(head, uint64(b.rows())) //nolint:gosec // a count
+	dst = append(dst, head)
+	for i := range b.columns {
+		dst = b.columns[i].column.parts(append(dst, b.columns[i].header))
+	}
+	return dst
+}
+
+func (b *block) insertQuery(database string) string {
+	return "INSERT INTO " + quote(database) + "." + quote(b.name) + " (" + b.list + ")"
+}
+
+// quote writes an identifier in back quotes.
+func quote(identifier string) string {
+	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(identifier) + "`"
+}
+
+// partsReader reads parts one after the other. It implements io.WriterTo so that a copy needs no buffer between.
+type partsReader struct {
+	parts [][]byte
+	at    int
+}
+
+// Read implements io.Reader.
+func (r *partsReader) Read(p []byte) (int, error) {
+	for len(r.parts) > 0 {
+		n := copy(p, r.parts[0][r.at:])
+		r.at += n
+		if r.at == len(r.parts[0]) {
+			r.parts, r.at = r.parts[1:], 0
+		}
+		if n > 0 || len(p) == 0 {
+			return n, nil
+		}
+	}
+	return 0, io.EOF
+}
+
+// WriteTo implements io.WriterTo: large parts go out as they are, small ones together.
+func (r *partsReader) WriteTo(w io.Writer) (total int64, err error) {
+	out := bufio.NewWriterSize(w, 32<<10)
+	for len(r.parts) > 0 {
+		n, err := out.Write(r.parts[0][r.at:])
+		total += int64(n)
+		r.at += n
+		if err != nil {
+			return total, err
+		}
+		r.parts, r.at = r.parts[1:], 0
+	}
+	return total, out.Flush()
+}

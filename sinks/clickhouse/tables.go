@@ -1,0 +1,166 @@
+package clickhouse
+
+import (
+	"github.com/modeltrail/modeltrail/schemas/batch"
+	"github.com/modeltrail/modeltrail/schemas/event"
+)
+
+// Tables holds the rows of one partition's open batch, as columns. One goroutine uses it.
+type Tables struct {
+	envelopes   *envelopesBlock
+	calls       *callsBlock
+	payloads    *payloadsBlock
+	toolCalls   *toolCallsBlock
+	findings    *findingsBlock
+	deadLetters *deadLettersBlock
+	order       []*block
+	span        batch.Span // of the last Write
+	written     []bool     // by order: acknowledged for span
+	adjusted    adjusted
+	rows        int   // records, not table rows
+	bytes       int64 // estimate, kept as records come
+}
+
+// NewTables returns empty tables that take the memory for payloads from shared.
+func NewTables(shared *Buffers) *Tables {
+	t := &Tables{
+		envelopes: newEnvelopesBlock(), calls: newCallsBlock(), payloads: newPayloadsBlock(shared),
+		toolCalls: newToolCallsBlock(), findings: newFindingsBlock(), deadLetters: newDeadLettersBlock(shared),
+		adjusted: adjusted{},
+	}
+	// Dead letters first, so that no envelope is ever recorded as rejected without its bytes; calls after payloads
+	// and tools, so that a call's row implies theirs.
+	t.order = []*block{
+		&t.deadLetters.block, &t.envelopes.block, &t.payloads.block, &t.toolCalls.block, &t.calls.block, &t.findings.block,
+	}
+	t.written = make([]bool, len(t.order))
+	return t
+}
+
+// Rows is the number of records taken since Reset.
+func (t *Tables) Rows() int { return t.rows }
+
+// Bytes is about what the rows occupy: the records' sizes and what the columns add.
+func (t *Tables) Bytes() int64 { return t.bytes }
+
+// Reset empties the tables and keeps their memory.
+func (t *Tables) Reset() {
+	for _, b := range t.order {
+		b.reset()
+	}
+	clear(t.adjusted)
+	clear(t.written)
+	t.rows, t.bytes = 0, 0
+}
+
+// rowOverhead is what a record adds to the tables beside its own bytes.
+const rowOverhead = 400
+
+// AddEnvelope takes a record that passed the chain: a row in envelopes, one in payloads where a body was seen, and
+// for a response one in calls and one per tool call. valueBytes is the length of the Kafka value.
+func (t *Tables) AddEnvelope(r *batch.Record, valueBytes int) {
+	t.rows++
+	t.bytes += int64(valueBytes) + rowOverhead
+	t.addEnvelope(r, valueBytes, "")
+	t.addPayload(r)
+	if r.Envelope.Phase == event.Phase_PHASE_RESPONSE {
+		t.addCall(r)
+		t.addToolCalls(r)
+	}
+}
+
+// AddReject takes a record that cannot become a call: a row in dead_letters with its original bytes and one in
+// envelopes with status rejected. r holds what is known of it; its Envelope and Event may be nil.
+func (t *Tables) AddReject(reject *batch.Reject, r *batch.Record) {
+	t.rows++
+	t.bytes += int64(len(reject.Value)) + rowOverhead
+	t.addDeadLetter(reject)
+	t.addEnvelope(r, len(reject.Value), reject.Reason)
+}
+
+// AddFinding takes a finding with its place in Kafka.
+func (t *Tables) AddFinding(f *event.Finding, at batch.Position, ingestedMillis int64, valueBytes int) {
+	t.rows++
+	t.bytes += int64(valueBytes) + rowOverhead
+	t.addFinding(f, at, ingestedMillis)
+}
+
+// AddFindingReject takes a record of the findings topic that is no finding: a row in dead_letters only.
+func (t *Tables) AddFindingReject(reject *batch.Reject) {
+	t.rows++
+	t.bytes += int64(len(reject.Value)) + rowOverhead
+	t.addDeadLetter(reject)
+}
+
+// adjusted counts, by column, values that did not fit their column and were clamped or left null.
+type adjusted map[string]int
+
+// unsigned adds n to a column of unsigned integers, clamped.
+func unsigned[T ~uint16 | ~uint32 | ~uint64](a adjusted, c *fixed[T], column string, n int64) {
+	v, ok := clamp[T](n)
+	if !ok {
+		a[column]++
+	}
+	c.add(v)
+}
+
+// count adds an optional count; a negative one is unknown, not zero.
+func (a adjusted) count(c *nullable[uint64], column string, n *int64) {
+	switch {
+	case n == nil:
+		c.addNull()
+	case *n < 0:
+		a[column]++
+		c.addNull()
+	default:
+		c.add(uint64(*n))
+	}
+}
+
+// money adds an optional amount in 1e-12 USD; one beyond Decimal(18, 12) is unknown.
+func (a adjusted) money(c *nullable[int64], column string, pico *int64) {
+	switch {
+	case pico == nil:
+		c.addNull()
+	case *pico > maxMoney || *pico < -maxMoney:
+		a[column]++
+		c.addNull()
+	default:
+		c.add(*pico)
+	}
+}
+
+// elapsed adds the microseconds from one moment to another, null where either is unknown or they are reversed.
+func (a adjusted) elapsed(c *nullable[uint64], column string, from, to uint64) {
+	switch {
+	case from == 0 || to == 0:
+		c.addNull()
+	case to < from:
+		a[column]++
+		c.addNull()
+	default:
+		c.add((to - from) / 1000)
+	}
+}
+
+// enum adds a protobuf enum; a number that the column's type does not name is "unknown".
+func enum[E ~int32](c *fixed[int8], e, highest E) {
+	if e < 0 || e > highest {
+		e = 0
+	}
+	c.add(int8(e)) //nolint:gosec // bounded above
+}
+
+// Column is a column as this package sends it; Type is in the server's spelling.
+type Column struct{ Name, Type string }
+
+// Schema returns the columns of every table in the order of the DDL, for a comparison with the server's.
+func Schema() map[string][]Column {
+	out := map[string][]Column{}
+	for _, b := range NewTables(&Buffers{}).order {
+		for _, c := range b.columns {
+			out[b.name] = append(out[b.name], Column{c.name, c.kind})
+		}
+	}
+	return out
+}
