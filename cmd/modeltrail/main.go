@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/app"
 )
 
 // version is set by the linker.
@@ -37,6 +39,9 @@ func run() int {
 		return exit.code
 	}
 	fmt.Fprintln(os.Stderr, "modeltrail:", err)
+	if errors.Is(err, app.ErrConfig) {
+		return 2
+	}
 	return 1
 }
 

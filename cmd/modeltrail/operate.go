@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
@@ -115,9 +114,7 @@ Exit codes: 0 good (also with warnings), 2 faulty.`,
 				return err
 			}
 			if err := app.CheckFiles(cfg); err != nil {
-				fmt.Fprintln(os.Stderr, "modeltrail: faulty configuration")
-				fmt.Fprintln(os.Stderr, err)
-				return exitError{2}
+				return err
 			}
 			effective, err := yaml.Marshal(cfg)
 			if err != nil {

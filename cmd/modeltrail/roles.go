@@ -23,7 +23,7 @@ modeltrail-tap is the same as a small binary of its own.`,
 				if err != nil {
 					return err
 				}
-				return app.Run(ctx, role)
+				return p.Run(ctx, role)
 			})
 		},
 	}
@@ -40,7 +40,7 @@ func consumerRole(use, short, long string, prepare func(*app.Process, context.Co
 				if err != nil {
 					return err
 				}
-				return app.Run(ctx, roles...)
+				return p.Run(ctx, roles...)
 			})
 		},
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/modeltrail/modeltrail/cmd/internal/app"
 	"github.com/modeltrail/modeltrail/cmd/internal/config"
+	"github.com/modeltrail/modeltrail/ingest/tap"
 )
 
 func newUp() *cobra.Command {
@@ -16,8 +17,8 @@ func newUp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "up", GroupID: "run", Short: "Run everything in one process, on an embedded broker and an embedded ClickHouse",
 		Long: `up starts all roles. Where the configuration names no Kafka brokers or no ClickHouse, it embeds them: the broker in this
-process, ClickHouse in a child process (installed on first use). What it stores lies in data_dir; a second start finds
-what the first one stored.
+process, ClickHouse in a child process (installed on first use). Where it names no routes, /openai and /anthropic go to
+the public APIs. What it stores lies in data_dir; a second start finds what the first one stored.
 
 With --demo it also starts a scripted provider and traffic of several teams, with one out-of-scope call and one cost
 spike within the first minute.`,
@@ -27,7 +28,7 @@ spike within the first minute.`,
 			if withDemo {
 				return upDemo(cmd)
 			}
-			return withProcess(cmd, nil, func(ctx context.Context, p *app.Process) error {
+			return withProcess(cmd, publicRoutes, func(ctx context.Context, p *app.Process) error {
 				endpoints, err := p.Embed(ctx)
 				if err != nil {
 					return err
@@ -38,6 +39,16 @@ spike within the first minute.`,
 	}
 	cmd.Flags().BoolVar(&withDemo, "demo", false, "also run a scripted provider and generated traffic")
 	return cmd
+}
+
+// publicRoutes lets `modeltrail up` be useful without a configuration.
+func publicRoutes(cfg *config.Config) {
+	if len(cfg.Tap.Routes) == 0 {
+		cfg.Tap.Routes = []tap.Route{
+			{Name: "openai", Prefix: "/openai", Upstream: "https://api.openai.com", Provider: "openai"},
+			{Name: "anthropic", Prefix: "/anthropic", Upstream: "https://api.anthropic.com", Provider: "anthropic"},
+		}
+	}
 }
 
 // announce says where to look.

@@ -69,7 +69,7 @@ func (p *Process) publishVersions(ctx context.Context, follower *history.Followe
 	if file := p.Config.Prices.File; file != "" {
 		format := history.Format(p.Config.Prices.Format)
 		if prices, err = history.ReadFile(history.KindPrices, format, file); err != nil {
-			return fmt.Errorf("prices.file: %w", err)
+			return fmt.Errorf("%w: prices.file: %w", ErrConfig, err)
 		}
 		p.watch(ctx, publisher, history.KindPrices, format, file)
 	}
@@ -79,7 +79,7 @@ func (p *Process) publishVersions(ctx context.Context, follower *history.Followe
 	if file := p.Config.Directory.File; file != "" {
 		version, err := history.ReadFile(history.KindDirectory, history.FormatModelTrail, file)
 		if err != nil {
-			return fmt.Errorf("directory.file: %w", err)
+			return fmt.Errorf("%w: directory.file: %w", ErrConfig, err)
 		}
 		if _, err := publisher.Publish(ctx, version); err != nil {
 			return err
@@ -124,7 +124,10 @@ func CheckFiles(cfg config.Config) error {
 			errs = append(errs, fmt.Errorf("prices.file: %w", err))
 		}
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
 }
 
 // chain is the path from an envelope to an event, in reading order.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -26,6 +27,9 @@ import (
 // startTimeout bounds how long a role waits for Kafka and ClickHouse when it starts. An orchestrator restarts it.
 const startTimeout = 30 * time.Second
 
+// ErrConfig is wrapped by errors that only another configuration, or another directory or price file, can mend.
+var ErrConfig = errors.New("faulty configuration")
+
 // Process is what the roles of one operating-system process share.
 type Process struct {
 	Config  config.Config
@@ -37,6 +41,7 @@ type Process struct {
 	closers  []func(context.Context) error
 	follower *history.Follower
 	letters  *dlq.Writer
+	started  atomic.Bool
 }
 
 // New opens the admin endpoint and returns a process without roles. Close ends it.
@@ -51,8 +56,23 @@ func New(cfg config.Config, log zerolog.Logger, version string) (*Process, error
 		return nil, err
 	}
 	p.admin = server
+	p.admin.AddCheck("start", p.starting)
 	p.closers = append(p.closers, server.Close)
 	return p, nil
+}
+
+// starting keeps the process unready until its roles run: before, it has no other checks that could fail.
+func (p *Process) starting(context.Context) error {
+	if p.started.Load() {
+		return nil
+	}
+	return errors.New("roles are being started")
+}
+
+// Run declares the process ready and runs its roles, as the function Run does.
+func (p *Process) Run(ctx context.Context, roles ...Role) error {
+	p.started.Store(true)
+	return Run(ctx, roles...)
 }
 
 // AdminAddr is the address of health and metrics, "" when switched off.
@@ -85,7 +105,7 @@ func (p *Process) kafka(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, erro
 // unreachedKafka returns a client that connects when it is used: the tap serves calls also while Kafka is down.
 func (p *Process) unreachedKafka(opts ...kgo.Opt) (*kgo.Client, error) {
 	if len(p.Config.Kafka.Brokers) == 0 {
-		return nil, errors.New("kafka.brokers: name at least one broker, or run `modeltrail up` for the embedded one")
+		return nil, fmt.Errorf("%w: kafka.brokers: name at least one broker, or run `modeltrail up` for the embedded one", ErrConfig)
 	}
 	client, err := kafka.NewClient(p.Config.Kafka, p.Log, opts...)
 	if err != nil {
@@ -119,7 +139,7 @@ func (p *Process) openClickHouse(ctx context.Context, cfg clickhouse.Config) (dr
 // OpenClickHouse connects and waits until the server answers, at most for startTimeout.
 func OpenClickHouse(ctx context.Context, cfg clickhouse.Config) (driver.Conn, error) {
 	if len(cfg.Addr) == 0 {
-		return nil, errors.New("clickhouse.addr: name the server, or run `modeltrail up` for the embedded engine")
+		return nil, fmt.Errorf("%w: clickhouse.addr: name the server, or run `modeltrail up` for the embedded engine", ErrConfig)
 	}
 	conn, err := clickhouse.Open(cfg)
 	if err != nil {
@@ -127,13 +147,17 @@ func OpenClickHouse(ctx context.Context, cfg clickhouse.Config) (driver.Conn, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	var last error // says more than the deadline that ends the wait
 	for {
 		err := conn.Ping(ctx)
 		if err == nil {
 			return conn, nil
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		if clickhouse.Classify(err) != clickhouse.ClassTransient || ctx.Err() != nil {
-			return nil, errors.Join(fmt.Errorf("reach clickhouse.addr %v: %w", cfg.Addr, err), conn.Close())
+			return nil, errors.Join(fmt.Errorf("reach clickhouse.addr %v as clickhouse.user %q with clickhouse.password: %w", cfg.Addr, cfg.User, last), conn.Close())
 		}
 		select {
 		case <-ctx.Done():

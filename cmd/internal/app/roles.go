@@ -2,8 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/history"
@@ -32,7 +35,7 @@ func (p *Process) Store(ctx context.Context) ([]Role, error) {
 		return nil, err
 	}
 	database := p.Config.ClickHouse.Database
-	if err := clickhouse.CheckTables(ctx, conn, database, append(role.StoreTables(), role.FindingsTables()...)...); err != nil {
+	if err := checkTables(ctx, conn, database); err != nil {
 		return nil, err
 	}
 	follower, err := p.follow(ctx)
@@ -70,6 +73,17 @@ func (p *Process) Store(ctx context.Context) ([]Role, error) {
 		return nil, err
 	}
 	return []Role{store, found}, nil
+}
+
+// checkTables refuses tables in which a repeated insert would double rows.
+func checkTables(ctx context.Context, conn driver.Conn, database string) error {
+	tables := append(role.StoreTables(), role.FindingsTables()...)
+	slices.Sort(tables)
+	err := clickhouse.CheckTables(ctx, conn, database, slices.Compact(tables)...)
+	if errors.Is(err, clickhouse.ErrNoDeduplication) {
+		return fmt.Errorf("%w\na table that ModelTrail did not create needs ALTER TABLE ... MODIFY SETTING non_replicated_deduplication_window = 10000", err)
+	}
+	return err
 }
 
 // deadLetters returns the process's writer of dead letters, made on first use.

@@ -2,15 +2,16 @@ package app
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
+	"github.com/modeltrail/modeltrail/cmd/internal/config"
 	"github.com/modeltrail/modeltrail/cmd/internal/tapserver"
 )
 
 // Tap prepares the tap. It serves calls also while no broker can be reached. The address is known at once.
 func (p *Process) Tap(context.Context) (Role, string, error) {
 	if len(p.Config.Tap.Routes) == 0 {
-		return Role{}, "", errors.New("tap.routes: name one route or more; `modeltrail config example` shows some")
+		return Role{}, "", fmt.Errorf("%w: tap.routes: name one route or more; `modeltrail config example` shows some", ErrConfig)
 	}
 	client, err := p.unreachedKafka(p.Config.Publish.Options()...)
 	if err != nil {
@@ -18,9 +19,7 @@ func (p *Process) Tap(context.Context) (Role, string, error) {
 	}
 	p.admin.AddCheck("kafka", client.Ping)
 	cfg := p.Config.Tap
-	if cfg.Credential.Key.IsZero() && cfg.Credential.KeyFile == defaultKeyFile {
-		cfg.Credential.KeyFile = p.Config.Path(defaultKeyFile)
-	}
+	cfg.Credential.KeyFile = KeyFile(p.Config)
 	server, err := tapserver.New(tapserver.Settings{
 		Tap: cfg, Publish: p.Config.Publish, Topic: p.Config.Kafka.Topics.Envelopes, Client: client,
 		Version: p.Version, Logger: p.Log, Registerer: p.registry,
@@ -29,6 +28,14 @@ func (p *Process) Tap(context.Context) (Role, string, error) {
 		return Role{}, "", err
 	}
 	return Role{"tap", server.Run}, server.Addr(), nil
+}
+
+// KeyFile is where the fingerprint key lies.
+func KeyFile(cfg config.Config) string {
+	if file := cfg.Tap.Credential.KeyFile; file != defaultKeyFile {
+		return file
+	}
+	return cfg.Path(defaultKeyFile)
 }
 
 // defaultKeyFile is the fingerprint key's file name; it lies in the data folder unless the configuration says more.

@@ -55,6 +55,9 @@ func ReadEndpoints(cfg config.Config) (Endpoints, error) {
 func (p *Process) Embed(ctx context.Context) (Endpoints, error) {
 	cfg := &p.Config
 	var e Endpoints
+	if err := CheckFiles(*cfg); err != nil { // before anything is started or installed
+		return e, err
+	}
 	if len(cfg.Kafka.Brokers) == 0 {
 		if err := p.embedBroker(); err != nil {
 			return e, err
@@ -185,6 +188,7 @@ func (p *Process) Up(ctx context.Context, e Endpoints, announce func(Endpoints),
 		stopUpstream()
 		ended <- err
 	}()
+	p.started.Store(true)
 	announce(e)
 	err = Run(upstream, append([]Role{tap}, extra...)...)
 	stopDownstream()

@@ -1,16 +1,15 @@
-// Package broker runs the embedded Kafka broker of `modeltrail up`: kfake, which speaks the real protocol, with its
-// log on disk. Production uses Apache Kafka or anything that speaks its protocol.
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
-	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -19,79 +18,68 @@ import (
 // ErrInUse means that another process holds the data folder.
 var ErrInUse = errors.New("data folder is in use by another broker")
 
-// Config is the `broker` section of the configuration.
-type Config struct {
-	DataDir        string        `yaml:"data_dir" json:"data_dir" jsonschema_description:"Folder of the embedded broker's log, one process at a time. Default modeltrail-data/broker."`
-	Listen         string        `yaml:"listen" json:"listen" jsonschema_description:"Loopback address of the embedded broker, port 0 takes a free one. Default 127.0.0.1:9092."`
-	SyncWrites     bool          `yaml:"sync_writes" json:"sync_writes" jsonschema_description:"Flush every write to disk before it is acknowledged, so that it survives a power loss; without it, it survives the end of the process. Default true."`
-	CleanInterval  time.Duration `yaml:"clean_interval" json:"clean_interval" jsonschema_description:"How often records beyond kafka.topics.retention are removed. Default 5m."`
-	RetentionBytes int64         `yaml:"retention_bytes" json:"retention_bytes" jsonschema_description:"Bytes that one partition keeps at most, so that the disk does not fill. Default 8589934592."`
-}
+const (
+	// segmentBytes is the size of one file of a partition, and so by how much a partition may exceed its bound.
+	segmentBytes = 64 << 20
+	// offsetsRetentionMinutes keeps the place of a consumer group that is away for up to a year; Kafka's own week
+	// would make a role that was off for longer start over.
+	offsetsRetentionMinutes = 365 * 24 * 60
+	// never stands for kfake's own cleaning interval: Broker cleans itself, to tell what was removed unread.
+	never = 365 * 24 * 3600 * 1000
+)
 
-// DefaultConfig returns the defaults.
-func DefaultConfig() Config {
-	return Config{
-		DataDir: "modeltrail-data/broker", Listen: "127.0.0.1:9092", SyncWrites: true,
-		CleanInterval: 5 * time.Minute, RetentionBytes: 8 << 30,
-	}
-}
-
-// Validate reports every fault of the section.
-func (c Config) Validate() error {
-	var errs []error
-	if c.DataDir == "" {
-		errs = append(errs, errors.New("data_dir: name a folder"))
-	}
-	host, _, err := net.SplitHostPort(c.Listen)
-	if ip := net.ParseIP(host); err != nil || (host != "localhost" && (ip == nil || !ip.IsLoopback())) {
-		errs = append(errs, fmt.Errorf("listen: %q is not a loopback address such as 127.0.0.1:9092; run Apache Kafka to serve other hosts", c.Listen))
-	}
-	if c.CleanInterval < time.Second {
-		errs = append(errs, errors.New("clean_interval: must be 1s or more"))
-	}
-	if c.RetentionBytes < 64<<20 {
-		errs = append(errs, errors.New("retention_bytes: must be 67108864 or more"))
-	}
-	return errors.Join(errs...)
-}
-
-// Broker is a running embedded broker.
+// Broker is a running embedded broker. Its methods are safe for concurrent use.
 type Broker struct {
 	cluster *kfake.Cluster
+	addrs   []string
 	lock    *os.File
+	logger  zerolog.Logger
+
+	closeOnce sync.Once
+	closeErr  error
+	stop      context.CancelFunc
+	cleaned   chan struct{}
 }
 
 // Start opens the log and listens. The error wraps ErrInUse when another process holds the folder.
-func Start(cfg Config, log zerolog.Logger) (*Broker, error) {
+func Start(cfg Config, logger zerolog.Logger) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("check broker configuration: %w", err)
 	}
+	logger = logger.With().Str("component", "broker").Logger()
 	lock, err := lockDir(cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := open(cfg)
+	cluster, err := open(cfg, logger)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	log.Info().Str("component", "broker").Strs("addresses", cluster.ListenAddrs()).Bool("sync_writes", cfg.SyncWrites).Msg("embedded broker started")
-	return &Broker{cluster: cluster, lock: lock}, nil
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &Broker{cluster: cluster, addrs: cluster.ListenAddrs(), lock: lock, logger: logger, stop: cancel, cleaned: make(chan struct{})}
+	go b.cleanEvery(ctx, cfg.CleanInterval)
+	logger.Info().Strs("addresses", b.addrs).Bool("sync_writes", cfg.SyncWrites).Msg("embedded broker started")
+	return b, nil
 }
 
-func open(cfg Config) (*kfake.Cluster, error) {
+func open(cfg Config, logger zerolog.Logger) (*kfake.Cluster, error) {
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen on broker.listen %s: %w", cfg.Listen, err)
+		return nil, fmt.Errorf("listen on %s, set broker.listen to another address if the port is taken: %w", cfg.Listen, err)
 	}
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("modeltrail-embedded"),
 		kfake.Ports(listener.Addr().(*net.TCPAddr).Port),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return listener, nil }),
+		kfake.WithLogger(kfakeLogger{logger}),
 		kfake.DataDir(cfg.DataDir),
 		kfake.BrokerConfigs(map[string]string{
-			"log.cleaner.backoff.ms": strconv.FormatInt(cfg.CleanInterval.Milliseconds(), 10),
-			"log.retention.bytes":    strconv.FormatInt(cfg.RetentionBytes, 10),
+			"log.cleaner.backoff.ms":    strconv.Itoa(never),
+			"log.retention.bytes":       strconv.FormatInt(cfg.RetentionBytes, 10),
+			"log.segment.bytes":         strconv.Itoa(segmentBytes),
+			"message.max.bytes":         strconv.FormatInt(cfg.MaxMessageBytes, 10),
+			"offsets.retention.minutes": strconv.Itoa(offsetsRetentionMinutes),
 		}),
 	}
 	if cfg.SyncWrites {
@@ -121,10 +109,29 @@ func lockDir(dir string) (*os.File, error) {
 }
 
 // Addrs are the addresses for kafka.brokers.
-func (b *Broker) Addrs() []string { return b.cluster.ListenAddrs() }
+func (b *Broker) Addrs() []string { return b.addrs }
 
-// Close stops the broker; its log stays.
+// Close stops the broker; its log stays. Close is idempotent.
 func (b *Broker) Close() error {
-	b.cluster.Close()
-	return b.lock.Close()
+	b.closeOnce.Do(func() {
+		b.stop()
+		<-b.cleaned
+		b.cluster.Close()
+		b.closeErr = b.lock.Close()
+	})
+	return b.closeErr
+}
+
+// kfakeLogger passes on what kfake warns of: a write that failed, a file cut short. Its messages name topics,
+// partitions, groups and paths, never records.
+type kfakeLogger struct{ logger zerolog.Logger }
+
+// Logf implements kfake.Logger.
+func (l kfakeLogger) Logf(level kfake.LogLevel, format string, args ...any) {
+	switch level {
+	case kfake.LogLevelError:
+		l.logger.Error().Str("reason", fmt.Sprintf(format, args...)).Msg("embedded broker failed")
+	case kfake.LogLevelWarn:
+		l.logger.Warn().Str("reason", fmt.Sprintf(format, args...)).Msg("embedded broker warns")
+	}
 }

@@ -113,6 +113,7 @@ func (c Config) Validate() error {
 		s.cfg.Topics = []string{"set by the role"}
 		errs = append(errs, within(s.key, s.cfg.Validate()))
 	}
+	errs = append(errs, c.oneDatabase())
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("data_dir: must not be empty"))
 	}
@@ -121,6 +122,22 @@ func (c Config) Validate() error {
 	}
 	if c.Directory.ActivationDelay < 0 {
 		errs = append(errs, errors.New("directory.activation_delay: must not be negative"))
+	}
+	return errors.Join(errs...)
+}
+
+// oneDatabase refuses a second place that names the database or the cluster: the clickhouse section decides.
+func (c Config) oneDatabase() error {
+	standard := Default()
+	var errs []error
+	for _, s := range []struct{ key, value, standard, decides, by string }{
+		{"schema.database", c.Schema.Database, standard.Schema.Database, c.ClickHouse.Database, "clickhouse.database"},
+		{"schema.cluster", c.Schema.Cluster, standard.Schema.Cluster, c.ClickHouse.Cluster, "clickhouse.cluster"},
+		{"engine.database", c.Engine.Database, standard.Engine.Database, c.ClickHouse.Database, "clickhouse.database"},
+	} {
+		if s.value != s.standard && s.value != s.decides {
+			errs = append(errs, fmt.Errorf("%s: %q has no effect; set %s instead", s.key, s.value, s.by))
+		}
 	}
 	return errors.Join(errs...)
 }

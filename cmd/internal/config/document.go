@@ -96,7 +96,10 @@ func walk(path string, v reflect.Value, keys *[]key) error {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
-		if name == "" || name == "-" {
+		if name == "-" { // set by code, not by the file
+			continue
+		}
+		if name == "" {
 			return fmt.Errorf("configuration field %s has no yaml name", field.Name)
 		}
 		text := field.Tag.Get("jsonschema_description")

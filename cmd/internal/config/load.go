@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
 )
 
 // maxConfigBytes bounds the file; a larger one is surely not a configuration.
@@ -42,12 +44,31 @@ func Load(path string) (Config, error) {
 	return cfg, nil
 }
 
-// Parse reads YAML over *cfg, which holds the defaults, and validates the result.
+// Parse reads one YAML document over *cfg, which holds the defaults, and validates the result.
 func Parse(data []byte, cfg *Config) error {
+	file, err := parser.ParseBytes(data, 0)
+	if err == nil && len(file.Docs) > 1 {
+		return fmt.Errorf("parse configuration: %d documents; one file holds one configuration", len(file.Docs))
+	}
+	if err == nil && empty(file) {
+		return cfg.Validate() // the library would reset *cfg
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
-	if err := decoder.Decode(cfg); err != nil && !errors.Is(err, io.EOF) {
-		// The source excerpt that the library can add may quote a secret; line and reason are enough.
-		return fmt.Errorf("parse configuration: %s", yaml.FormatError(err, false, false))
+	if err := decoder.Decode(cfg); err != nil {
+		// The source excerpt that the library can add may quote a secret; line, key and reason are enough.
+		return fmt.Errorf("parse configuration: %s%s", place(data, err), yaml.FormatError(err, false, false))
 	}
 	return cfg.Validate()
+}
+
+// empty reports whether a file says nothing, for example because all its lines are comments.
+func empty(file *ast.File) bool {
+	for _, doc := range file.Docs {
+		switch doc.Body.(type) {
+		case nil, *ast.NullNode, *ast.CommentGroupNode:
+		default:
+			return false
+		}
+	}
+	return true
 }

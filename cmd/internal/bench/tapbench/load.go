@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// load is one thing that is measured for every target.
+type load struct {
+	name string
+	path string
+	kind kind
+}
+
+type kind int
+
+const (
+	closedLoop kind = iota
+	openLoop
+	streaming
+)
+
+// block is how many calls a target gets before it is the next one's turn.
+const block = 200
+
+func loads(cfg config) []load {
+	var all []load
+	for _, size := range sizes() {
+		all = append(all, load{fmt.Sprintf("one caller, %s", human(size)), fmt.Sprintf("/json/%d", size), closedLoop})
+	}
+	for _, size := range sizes() {
+		all = append(all, load{fmt.Sprintf("%d calls/s, %s", cfg.rate, human(size)), fmt.Sprintf("/json/%d", size), openLoop})
+	}
+	all = append(all, load{"64 frames, delay of a frame", "/sse/" + cfg.frameGap.String(), streaming})
+	var chosen []load
+	for _, l := range all {
+		if strings.Contains(l.name, cfg.only) {
+			chosen = append(chosen, l)
+		}
+	}
+	return chosen
+}
+
+func human(size int) string {
+	if size >= 1_000_000 {
+		return fmt.Sprintf("%d MB", size/1_000_000)
+	}
+	return fmt.Sprintf("%d KB", size>>10)
+}
+
+// samples are the durations per target; gaps are, for streams, how far a gap between frames was off. Failed calls
+// are counted and have no duration.
+type samples struct {
+	calls  map[string][]time.Duration
+	gaps   map[string][]time.Duration
+	failed map[string]int
+}
+
+func measure(ctx context.Context, s *scene, cfg config, l load) (samples, error) {
+	out := samples{calls: map[string][]time.Duration{}, gaps: map[string][]time.Duration{}, failed: map[string]int{}}
+	question := completion(1 << 10)
+	for _, t := range s.targets { // warm up connections and caches
+		if l.kind != streaming {
+			_, _ = closed(ctx, t, l.path, question, 20)
+		}
+	}
+	for round := range cfg.rounds {
+		blocks := 1
+		if l.kind == closedLoop {
+			blocks = max(1, cfg.calls/block)
+		}
+		for b := range blocks {
+			for i := range s.targets {
+				t := s.targets[(i+round+b)%len(s.targets)] // nobody is always first
+				one(ctx, t, cfg, l, question, &out)
+				if err := ctx.Err(); err != nil {
+					return out, err
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	}
+	return out, nil
+}
+
+func one(ctx context.Context, t target, cfg config, l load, question []byte, out *samples) {
+	switch l.kind {
+	case closedLoop:
+		d, failed := closed(ctx, t, l.path, question, min(block, cfg.calls))
+		out.calls[t.name], out.failed[t.name] = append(out.calls[t.name], d...), out.failed[t.name]+failed
+	case openLoop:
+		d, failed := open(ctx, t, l.path, question, cfg.rate, cfg.open)
+		out.calls[t.name], out.failed[t.name] = append(out.calls[t.name], d...), out.failed[t.name]+failed
+	case streaming:
+		for range cfg.streams {
+			delays, gaps, err := frameDelays(ctx, t, l.path, question)
+			if err != nil {
+				out.failed[t.name]++
+			}
+			out.calls[t.name] = append(out.calls[t.name], delays...)
+			out.gaps[t.name] = append(out.gaps[t.name], gaps...)
+		}
+	}
+}
+
+func call(ctx context.Context, t target, path string, question []byte) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, t.base+path, bytes.NewReader(question))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer sk-bench-0123456789abcdef0123456789abcdef")
+	response, err := t.client.Do(r)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d", response.StatusCode)
+		response.Body.Close()
+	}
+	return response, err
+}
+
+func timed(ctx context.Context, t target, path string, question []byte, from time.Time) (time.Duration, error) {
+	response, err := call(ctx, t, path, question)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	d := time.Since(from)
+	response.Body.Close()
+	return d, err
+}
+
+// closed is one caller that calls again as soon as it has its answer.
+func closed(ctx context.Context, t target, path string, question []byte, n int) (out []time.Duration, failed int) {
+	out = make([]time.Duration, 0, n)
+	for range n {
+		d, err := timed(ctx, t, path, question, time.Now())
+		if err != nil {
+			failed++
+			continue
+		}
+		out = append(out, d)
+	}
+	return out, failed
+}
+
+// open starts calls at random moments, on average rate per second, whether or not earlier ones are answered, and
+// counts from the moment a call was due.
+func open(ctx context.Context, t target, path string, question []byte, rate int, length time.Duration) (out []time.Duration, failed int) {
+	var (
+		mu sync.Mutex
+		wg sync.WaitGroup
+	)
+	random := rand.New(rand.NewPCG(5, 6))
+	start := time.Now()
+	for due := start; due.Sub(start) < length; due = due.Add(time.Duration(random.ExpFloat64() * float64(time.Second) / float64(rate))) {
+		time.Sleep(time.Until(due))
+		wg.Go(func() {
+			d, err := timed(ctx, t, path, question, due)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed++
+				return
+			}
+			out = append(out, d)
+		})
+	}
+	wg.Wait()
+	return out, failed
+}
+
+// frameDelays reads one stream. A delay is from the provider's write to the client's read; a gap's error is the
+// difference between the pauses before a frame at both ends. Both ends read the same clock of the machine.
+func frameDelays(ctx context.Context, t target, path string, question []byte) (delays, gaps []time.Duration, err error) {
+	response, err := call(ctx, t, path, question)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	lines := bufio.NewReader(response.Body)
+	var lastSent, lastSeen int64
+	for {
+		line, err := lines.ReadString('\n')
+		now := time.Now().UnixNano()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		sent, ok := sentAt(line)
+		if !ok {
+			continue
+		}
+		delays = append(delays, time.Duration(now-sent))
+		if lastSent != 0 {
+			gaps = append(gaps, time.Duration((now-lastSeen)-(sent-lastSent)).Abs())
+		}
+		lastSent, lastSeen = sent, now
+	}
+	if len(delays) != frames {
+		return nil, nil, fmt.Errorf("%d frames", len(delays))
+	}
+	return delays, gaps, nil
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/modeltrail/modeltrail/ingest/tap"
+	"github.com/modeltrail/modeltrail/schemas/event"
+)
+
+const (
+	roleFlag = "-role"
+	frames   = 64
+)
+
+// runRole is one child process: it prints its address and serves until its standard input closes.
+func runRole(role string, args []string) error {
+	switch role {
+	case "provider":
+		return serve(http.HandlerFunc(provider(bodies())))
+	case "plain":
+		target, err := url.Parse(args[0])
+		if err != nil {
+			return err
+		}
+		proxy := &httputil.ReverseProxy{
+			Rewrite: func(pr *httputil.ProxyRequest) {
+				pr.SetURL(target)
+				pr.Out.URL.Path = strings.TrimPrefix(pr.In.URL.Path, "/bench")
+			},
+			Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512},
+			ErrorLog:  log.New(io.Discard, "", 0),
+		}
+		return serve(proxy)
+	case "broker":
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, event.TopicEnvelopes))
+		if err != nil {
+			return err
+		}
+		defer cluster.Close()
+		fmt.Println(cluster.ListenAddrs()[0])
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		return nil
+	}
+	return fmt.Errorf("unknown role %q", role)
+}
+
+func serve(h http.Handler) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := tap.NewServer(context.Background(), h) // the same server for all, so that only the proxies differ
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		_ = server.Close()
+	}()
+	fmt.Println(l.Addr().String())
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// bodies are chat completions of about the asked sizes, made of words as prose is.
+func bodies() map[string][]byte {
+	out := map[string][]byte{}
+	for _, size := range sizes() {
+		out[strconv.Itoa(size)] = completion(size)
+	}
+	return out
+}
+
+func sizes() []int { return []int{1 << 10, 16 << 10, 256 << 10, 1_000_000} }
+
+func words(random *rand.Rand, size int) string {
+	list := strings.Fields("the model answers that a river carries small stones from high hills to wide plains where towns grow " +
+		"and people measure rain with care because harvest depends on water light and patience over many years")
+	var b strings.Builder
+	for b.Len() < size {
+		b.WriteString(list[random.IntN(len(list))])
+		b.WriteByte(' ')
+	}
+	return b.String()[:size]
+}
+
+func completion(size int) []byte {
+	const head = `{"id":"chatcmpl-1","object":"chat.completion","created":1760000000,"model":"gpt-5","choices":[{"index":0,"message":{"role":"assistant","content":"`
+	const tail = `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":120,"completion_tokens":200,"total_tokens":320}}`
+	random := rand.New(rand.NewPCG(1, uint64(size)))
+	return []byte(head + words(random, size-len(head)-len(tail)) + tail)
+}
+
+// provider answers /json/SIZE with a whole body and /sse/GAP with 64 frames that carry the moment of their sending.
+func provider(whole map[string][]byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		kind, arg, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		if kind == "json" {
+			body := whole[arg]
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			_, _ = w.Write(body)
+			return
+		}
+		gap, err := time.ParseDuration(arg)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		stream(w, gap)
+	}
+}
+
+func stream(w http.ResponseWriter, gap time.Duration) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	rc := http.NewResponseController(w)
+	random := rand.New(rand.NewPCG(2, 3))
+	for range frames {
+		time.Sleep(gap)
+		frame := fmt.Appendf(nil, `data: {"t":%d,"choices":[{"index":0,"delta":{"content":%q}}]}`+"\n\n", time.Now().UnixNano(), words(random, 40))
+		_, _ = w.Write(frame)
+		_ = rc.Flush()
+	}
+}
+
+// sentAt reads the moment out of a frame.
+func sentAt(line string) (int64, bool) {
+	rest, ok := strings.CutPrefix(line, `data: {"t":`)
+	if !ok {
+		return 0, false
+	}
+	number, _, _ := strings.Cut(rest, ",")
+	at, err := strconv.ParseInt(number, 10, 64)
+	return at, err == nil
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// table prints percentiles side by side.
+type table struct {
+	out  io.Writer
+	rows [][]string
+}
+
+func newTable(out io.Writer) *table {
+	return &table{out: out, rows: [][]string{
+		{"load", "n", "direct p50", "plain p50", "tap p50", "added p50", "direct p99", "plain p99", "tap p99", "added p99", "tap/plain p50", "p99", "failed plain", "tap"},
+	}}
+}
+
+func (t *table) add(l load, s samples) {
+	t.row(l.name, s.calls, s.failed)
+	if len(s.gaps) > 0 {
+		t.row("64 frames, gap between two", s.gaps, s.failed)
+	}
+}
+
+func (t *table) row(name string, by map[string][]time.Duration, failed map[string]int) {
+	row := []string{name, fmt.Sprint(len(by["tap"]))}
+	var ratios []string
+	for _, p := range []float64{0.5, 0.99} {
+		direct, plain, tap := percentile(by["direct"], p), percentile(by["plain"], p), percentile(by["tap"], p)
+		row = append(row, micro(direct), micro(plain), micro(tap), micro(tap-plain))
+		ratios = append(ratios, fmt.Sprintf("%.2f", float64(tap)/float64(max(plain, 1))))
+	}
+	row = append(append(row, ratios...), fmt.Sprint(failed["plain"]), fmt.Sprint(failed["tap"]))
+	t.rows = append(t.rows, row)
+}
+
+func (t *table) print() {
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, row := range t.rows {
+		for _, cell := range row {
+			fmt.Fprint(w, cell, "\t")
+		}
+		fmt.Fprintln(w)
+	}
+	_ = w.Flush()
+	fmt.Fprintln(t.out, "microseconds; added = tap minus plain proxy")
+}
+
+func percentile(d []time.Duration, p float64) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	slices.Sort(d)
+	return d[min(len(d)-1, int(float64(len(d))*p))]
+}
+
+func micro(d time.Duration) string { return fmt.Sprintf("%.0f", float64(d)/float64(time.Microsecond)) }
