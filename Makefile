@@ -53,10 +53,11 @@ bench: build ## print every figure of the performance bars, as ratios within one
 generate: ## regenerate protobuf code, configuration schema and documentation
 	$(GO) run ./schemas/proto/gen schemas/proto .
 	$(GO) run ./cmd/internal/config/gen .
+	$(GO) generate ./dashboards
 
 check-generated: ## fail when a generated file is stale
-	@before=$$(git status --porcelain | sha256sum); tree=$$(git stash create); $(MAKE) -s generate; \
-	if ! git diff --quiet $${tree:-HEAD} -- schemas docs cmd; then echo 'generated files are stale: run make generate'; git diff --stat $${tree:-HEAD}; exit 1; fi
+	@tree=$$(git stash create); $(MAKE) -s generate; \
+	if ! git diff --quiet $${tree:-HEAD} -- schemas docs cmd dashboards; then echo 'generated files are stale: run make generate'; git diff --stat $${tree:-HEAD}; exit 1; fi
 
 dist: ## cross-compile all binaries for Linux and macOS, amd64 and arm64, into dist/
 	@mkdir -p dist

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/tapserver"
 )
 
 // version is set at build time with -ldflags "-X main.version=...".
@@ -35,7 +37,7 @@ func run(args []string) int {
 	}
 	fmt.Fprintln(os.Stderr, "modeltrail-tap:", err)
 	switch {
-	case errors.Is(err, errDrain):
+	case errors.Is(err, tapserver.ErrDrain):
 		return exitDrain
 	case errors.Is(err, errServe):
 		return exitFailed

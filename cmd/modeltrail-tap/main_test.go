@@ -18,6 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/modeltrail/modeltrail/schemas/event"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/tapserver"
 )
 
 func TestWrongUsageExitsWithTwo(t *testing.T) {
@@ -151,7 +153,7 @@ func TestDeadlineOfTheDrainIsReported(t *testing.T) {
 	}
 	response.Body.Close()
 	stop()
-	if err := <-done; !errors.Is(err, errDrain) {
+	if err := <-done; !errors.Is(err, tapserver.ErrDrain) {
 		t.Errorf("%v", err)
 	}
 }

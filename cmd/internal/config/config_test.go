@@ -99,7 +99,7 @@ func TestParse_NamesLineAndKeyOfAFault(t *testing.T) {
 		"duration in a list":  {"tap: {routes: [{name: a}, {connect_timeout: x}]}", "tap.routes[1].connect_timeout: [1:45]"},
 		"unset variable":      {"clickhouse:\n  password: {env: MODELTRAIL_UNSET}\n", "clickhouse.password.env: [2:19] environment variable MODELTRAIL_UNSET is not set"},
 		"missing secret file": {"clickhouse:\n  password: {file: /nonexistent}\n", "clickhouse.password.file: [2:20]"},
-		"secret of no form":   {"clickhouse:\n  password: {vault: x}\n", "clickhouse.password.vault: [2:21] a secret is"},
+		"secret of no form":   {"clickhouse:\n  password: {vault: x}\n", "clickhouse.password.vault: [2:14] a secret is"},
 		"key given twice":     {"data_dir: a\ndata_dir: b\n", "[2:1]"},
 		"not closed":          {"tap: [a", "[1:6]"},
 		"no mapping":          {"hello", "[1:1]"},

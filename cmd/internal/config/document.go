@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ func JSONSchema() ([]byte, error) {
 		},
 	}
 	schema := reflector.Reflect(&Config{})
+	settle(schema, reflect.ValueOf(Default()))
 	schema.ID = SchemaID
 	schema.Title = "ModelTrail configuration"
 	out, err := json.MarshalIndent(schema, "", "  ")
@@ -40,6 +42,36 @@ func JSONSchema() ([]byte, error) {
 		return nil, fmt.Errorf("encode schema: %w", err)
 	}
 	return append(out, '\n'), nil
+}
+
+// settle gives every property the default that is in force: sections that share a struct differ in theirs.
+func settle(schema *jsonschema.Schema, v reflect.Value) {
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		property, ok := schema.Properties.Get(name)
+		if !ok {
+			continue
+		}
+		field := v.Field(i)
+		switch {
+		case field.Type() == reflect.TypeFor[secret.Secret]():
+		case field.Kind() == reflect.Struct:
+			settle(property, field)
+		case !unset(field):
+			property.Description = withoutDefault(property.Description)
+			property.Default = field.Interface()
+			if d, ok := field.Interface().(time.Duration); ok {
+				property.Default = d.String()
+			}
+		}
+	}
+}
+
+var defaultClause = regexp.MustCompile(`[.;] [Dd]efault (is )?[^ ]+?([.;]|, which)( |$)`)
+
+// withoutDefault removes the plain default from a description that stands beside the value in force.
+func withoutDefault(text string) string {
+	return strings.TrimSpace(defaultClause.ReplaceAllString(text, ". "))
 }
 
 func secretSchema() *jsonschema.Schema {
@@ -120,7 +152,14 @@ func walk(path string, v reflect.Value, keys *[]key) error {
 				return err
 			}
 		default:
-			*keys = append(*keys, key{full, typeName(kind), defaultText(v.Field(i)), text})
+			if !unset(v.Field(i)) {
+				text = withoutDefault(text)
+			}
+			value := defaultText(v.Field(i))
+			if strings.Contains(full, "[]") {
+				value = "none" // an element's own default is in the text
+			}
+			*keys = append(*keys, key{full, typeName(kind), value, text})
 		}
 	}
 	return nil
@@ -148,8 +187,13 @@ func typeName(t reflect.Type) string {
 	return "integer"
 }
 
+// unset reports a key that has no default of its own: the text says what that means.
+func unset(v reflect.Value) bool {
+	return v.IsZero() && v.Kind() != reflect.Bool
+}
+
 func defaultText(v reflect.Value) string {
-	if v.IsZero() && v.Kind() != reflect.Bool && v.Kind() != reflect.Int && v.Kind() != reflect.Int64 {
+	if unset(v) && !v.CanInt() && !v.CanUint() && !v.CanFloat() {
 		return "none"
 	}
 	if v.Kind() == reflect.Slice {

@@ -4,6 +4,10 @@ import (
 	_ "embed"
 	"fmt"
 	"net"
+	"reflect"
+	"strings"
+
+	"github.com/modeltrail/modeltrail/schemas/secret"
 )
 
 //go:embed example.yaml
@@ -20,15 +24,8 @@ func (c Config) Warnings() []string {
 			out = append(out, fmt.Sprintf(format, args...))
 		}
 	}
-	for _, s := range []struct {
-		key     string
-		literal bool
-	}{
-		{"clickhouse.password", c.ClickHouse.Password.Literal()}, {"kafka.sasl.password", c.Kafka.SASL.Password.Literal()},
-		{"kafka.sasl.token", c.Kafka.SASL.Token.Literal()}, {"tap.credential.key", c.Tap.Credential.Key.Literal()},
-		{"tap.encryption_key", c.Tap.EncryptionKey.Literal()},
-	} {
-		warn(s.literal, "%s stands in clear in the file; use {env: NAME} or {file: PATH}", s.key)
+	for _, key := range literals("", reflect.ValueOf(c)) {
+		warn(true, "%s stands in clear in the file; use {env: NAME} or {file: PATH}", key)
 	}
 	warn(c.Kafka.TLS.InsecureSkipVerify, "kafka.tls.insecure_skip_verify accepts any certificate")
 	warn(c.ClickHouse.TLS.InsecureSkipVerify, "clickhouse.tls.insecure_skip_verify accepts any certificate")
@@ -39,4 +36,26 @@ func (c Config) Warnings() []string {
 	host, _, err := net.SplitHostPort(c.Admin.Listen)
 	warn(err == nil && host != "127.0.0.1" && host != "localhost" && host != "::1", "admin.listen %s is reachable from other hosts", c.Admin.Listen)
 	return out
+}
+
+// literals returns the keys of the secrets that stand in the file itself.
+func literals(path string, v reflect.Value) []string {
+	var keys []string
+	switch {
+	case v.Type() == reflect.TypeFor[secret.Secret]():
+		if v.Interface().(secret.Secret).Literal() {
+			keys = append(keys, path)
+		}
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			if name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); name != "" && name != "-" {
+				keys = append(keys, literals(strings.TrimPrefix(path+"."+name, "."), v.Field(i))...)
+			}
+		}
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			keys = append(keys, literals(fmt.Sprintf("%s[%d]", path, i), v.Index(i))...)
+		}
+	}
+	return keys
 }

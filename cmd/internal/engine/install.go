@@ -63,7 +63,7 @@ func installed(dir string) (string, bool) {
 }
 
 // Install makes sure that the ClickHouse library of the built-in lock file stands in dir and returns its path. It
-// runs `npm ci` with that lock (about 100 MB over the network, 560 MB on disk) and checks its digests through npm;
+// runs `npm ci` with that lock (560 MB on disk), which checks the digests in it;
 // when the library is there already it only reads a stamp. Concurrent calls, also of other processes, wait for each
 // other. progress gets one line at a time and may be nil. The error names what the operator can do instead.
 func Install(ctx context.Context, dir string, progress func(line string)) (string, error) {

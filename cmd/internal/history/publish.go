@@ -5,7 +5,6 @@
 package history
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -115,17 +115,20 @@ func ReadFile(kind Kind, format Format, path string) (Version, error) {
 	return v, nil
 }
 
-// Publisher writes versions to the topic. It is used by one goroutine.
+// Publisher writes versions to the topic. It is safe for concurrent use.
 type Publisher struct {
 	client *kgo.Client
 	topic  string
 	delay  time.Duration
 	follow *Follower
+
+	mu      sync.Mutex
+	offered map[Kind]string // hash of the version last offered by this process
 }
 
 // NewPublisher returns a Publisher that consults follow, so that a version already in force is not repeated.
 func NewPublisher(client *kgo.Client, topic string, delay time.Duration, follow *Follower) *Publisher {
-	return &Publisher{client: client, topic: topic, delay: delay, follow: follow}
+	return &Publisher{client: client, topic: topic, delay: delay, follow: follow, offered: map[Kind]string{}}
 }
 
 // Publish makes v the latest version of its kind unless it is already. It returns when the broker has it.
@@ -134,6 +137,7 @@ func (p *Publisher) Publish(ctx context.Context, v Version) (published bool, err
 		return false, err
 	}
 	if p.follow.latest(v.Kind) == v.hash() {
+		p.note(v)
 		return false, nil
 	}
 	record := &kgo.Record{
@@ -147,13 +151,26 @@ func (p *Publisher) Publish(ctx context.Context, v Version) (published bool, err
 	if err := p.client.ProduceSync(ctx, record).FirstErr(); err != nil {
 		return false, fmt.Errorf("publish %s version: %w", v.Kind, err)
 	}
+	p.note(v)
 	return true, nil
+}
+
+// note remembers what this process has offered. Its unchanged file must not undo what another process publishes later.
+func (p *Publisher) note(v Version) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.offered[v.Kind] = v.hash()
+}
+
+func (p *Publisher) known(v Version) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.offered[v.Kind] == v.hash()
 }
 
 // Watch publishes the file's versions as it changes, looking every interval, until ctx ends. A faulty version is
 // reported once through report and the one before stays in force.
 func (p *Publisher) Watch(ctx context.Context, kind Kind, format Format, path string, interval time.Duration, report func(published bool, err error)) {
-	var last []byte
 	var lastErr string
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -165,10 +182,8 @@ func (p *Publisher) Watch(ctx context.Context, kind Kind, format Format, path st
 		}
 		v, err := ReadFile(kind, format, path)
 		published := false
-		if err == nil && !bytes.Equal(v.Content, last) {
-			if published, err = p.Publish(ctx, v); err == nil {
-				last = v.Content
-			}
+		if err == nil && !p.known(v) {
+			published, err = p.Publish(ctx, v)
 		}
 		switch {
 		case errors.Is(err, context.Canceled):

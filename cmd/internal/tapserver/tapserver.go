@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,6 +74,30 @@ func (s *Server) build() (err error) {
 	s.proxy = tap.NewProxy(s.tap, nil)
 	s.http = tap.NewServer(context.Background(), s.proxy)
 	return nil
+}
+
+// LimitMemory keeps a process that is only a tap near its two configured buffers plus a fixed part. While there is room
+// the collector is lazy, since each of its runs meets some call; near the limit it works harder. GOMEMLIMIT and GOGC
+// of the operator win.
+func LimitMemory(t tap.Config, p publish.Config) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(t.MaxInFlightBytes+p.MaxBufferedBytes) + 6<<20)
+	}
+}
+
+// Close ends a Server that Run was not called on.
+func (s *Server) Close() error {
+	s.proxy.Close()
+	return errors.Join(s.listener.Close(), s.stopTap())
+}
+
+func (s *Server) stopTap() error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.set.Tap.DrainTimeout)
+	defer cancel()
+	return errors.Join(s.tap.Close(ctx), s.publisher.Close(ctx))
 }
 
 // Addr is the address listened on.

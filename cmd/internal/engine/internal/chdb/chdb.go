@@ -9,8 +9,6 @@ import (
 	"os"
 	"runtime"
 	"unsafe"
-
-	"github.com/ebitengine/purego"
 )
 
 // Library is one loaded libchdb. A process holds at most one, because the library keeps one engine per process.
@@ -52,7 +50,7 @@ func Open(path string) (*Library, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("find libchdb: %w", err)
 	}
-	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	bind, err := load(path)
 	if err != nil {
 		return nil, fmt.Errorf("load libchdb: %w", err)
 	}
@@ -88,11 +86,9 @@ func Open(path string) (*Library, error) {
 		{"chdb_set_signal_handlers_enabled", &lib.signalHandlers},
 		{"chdb_version", &lib.version},
 	} {
-		symbol, err := purego.Dlsym(handle, f.name)
-		if err != nil {
+		if err := bind(f.name, f.ptr); err != nil {
 			return nil, fmt.Errorf("bind %s, libchdb 26.7 or later is needed: %w", f.name, err)
 		}
-		purego.RegisterFunc(f.ptr, symbol)
 	}
 	lib.signalHandlers(0)
 	return lib, nil
