@@ -59,7 +59,7 @@ func createKey(path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name())
+	defer func() { _ = os.Remove(temp.Name()) }()
 	_, err = temp.WriteString(hex.EncodeToString(key) + "\n")
 	err = errors.Join(err, temp.Sync(), temp.Close())
 	if err != nil {

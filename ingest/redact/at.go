@@ -92,7 +92,8 @@ func (sc *scanner) address(i int) {
 		return
 	}
 	for _, b := range top {
-		if !is(b, classUpper|classLower) && !(b == '-' || is(b, classDigit) && hasFold(top, 0, "xn--")) {
+		punycode := b == '-' || is(b, classDigit) && hasFold(top, 0, "xn--")
+		if !is(b, classUpper|classLower) && !punycode {
 			return
 		}
 	}

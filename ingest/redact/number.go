@@ -86,7 +86,8 @@ func (sc *scanner) cardEnds(k int, sep byte) bool {
 		return false
 	}
 	next := sc.follow(k + 1)
-	return !((b == '.' || b == '-' || b == sep) && b != ' ' && isAlnum(next))
+	joins := (b == '.' || b == '-' || b == sep) && b != ' '
+	return !joins || !isAlnum(next)
 }
 
 func cardNumber(d []byte) bool {

@@ -48,7 +48,8 @@ func (sc *scanner) phoneEnds(k int) bool {
 	if is(b, classWord) {
 		return false
 	}
-	return !((b == '.' || b == '-' || b == ':' || b == '/') && isAlnum(sc.follow(k+1)))
+	joins := b == '.' || b == '-' || b == ':' || b == '/'
+	return !joins || !isAlnum(sc.follow(k+1))
 }
 
 // international reads +CC and up to fifteen digits.

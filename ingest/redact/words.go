@@ -177,7 +177,7 @@ func (sc *scanner) userPassword(i int) {
 	if colon <= 0 {
 		return
 	}
-	if secret := sc.text[i+colon+1 : end]; len(secret) >= 4 && !(len(secret) >= 6 && placeholder(secret)) && secret[0] != '$' && secret[0] != '<' {
+	if secret := sc.text[i+colon+1 : end]; len(secret) >= 4 && (len(secret) < 6 || !placeholder(secret)) && secret[0] != '$' && secret[0] != '<' {
 		sc.add(i+colon+1, end, "curl-user")
 	}
 }
@@ -201,7 +201,7 @@ func (sc *scanner) pem(at, after int) {
 func (sc *scanner) pemEnd(i int) int {
 	const longest = 64 << 10
 	text := sc.text[:min(len(sc.text), i+longest)]
-	if k := bytes.Index(text[i:], []byte("-----END")); k >= 0 && bytes.IndexAny(text[i:i+k], "{}<>") < 0 {
+	if k := bytes.Index(text[i:], []byte("-----END")); k >= 0 && !bytes.ContainsAny(text[i:i+k], "{}<>") {
 		end := i + k + len("-----END")
 		if d := bytes.Index(text[end:min(len(text), end+64)], []byte("-----")); d >= 0 {
 			return end + d + 5

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/shopspring/decimal"
@@ -191,7 +192,7 @@ func TestHostileEventsNeverPanicAndNamesAreCleaned(t *testing.T) {
 		}
 		set.Observe(e, func(f *event.Finding) {
 			all := f.GetTitle() + f.GetDescription()
-			if strings.ContainsAny(all, "\n\x1b\xff") || len(f.GetTitle()) > 600 || len(all) > 4000 || strings.Contains(f.GetModel(), "instructions") {
+			if strings.ContainsAny(all, "\n\x1b") || !utf8.ValidString(all) || len(f.GetTitle()) > 600 || len(all) > 4000 || strings.Contains(f.GetModel(), "instructions") {
 				t.Fatalf("unclean finding %q %q", f.GetTitle(), f.GetDescription())
 			}
 			if f.GetKey() == "" || f.GetSeverity() == 0 || f.GetTitle() == "" {

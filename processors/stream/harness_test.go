@@ -30,15 +30,13 @@ const (
 
 // table is a sink that knows spans: it keeps the rows of each token once, as ClickHouse does.
 type table struct {
-	mu       sync.Mutex
-	rows     map[string]int // value -> how often it was stored
-	tokens   map[string]int // token -> deliveries
-	spans    []batch.Span   // accepted deliveries in order
-	fail     func(batch.Span) error
-	block    chan struct{} // when set, Deliver waits for it or for ctx
-	started  chan batch.Span
-	inFlight int64
-	most     int64
+	mu      sync.Mutex
+	rows    map[string]int // value -> how often it was stored
+	tokens  map[string]int // token -> deliveries
+	spans   []batch.Span   // accepted deliveries in order
+	fail    func(batch.Span) error
+	block   chan struct{} // when set, Deliver waits for it or for ctx
+	started chan batch.Span
 }
 
 func newTable() *table {

@@ -128,13 +128,12 @@ func logStart(ctx context.Context, client *kgo.Client, topic string, partition i
 	if err != nil {
 		return none, fmt.Errorf("list first offset: %w", err)
 	}
-	for _, t := range resp.Topics {
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return none, fmt.Errorf("list first offset: %w", err)
-			}
-			return p.Offset, nil
-		}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return none, errors.New("list first offset: the answer lacks the partition")
 	}
-	return none, errors.New("list first offset: the answer lacks the partition")
+	answer := resp.Topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
+		return none, fmt.Errorf("list first offset: %w", err)
+	}
+	return answer.Offset, nil
 }

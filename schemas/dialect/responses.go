@@ -323,7 +323,7 @@ func (r *responses) apply(o *item, index int32, final bool) {
 		}
 		class, name = toolBuiltin, builtin
 	}
-	at := -1
+	var at int
 	if final {
 		at = r.tools.add(0, index)
 	} else {

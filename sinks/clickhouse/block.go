@@ -61,16 +61,16 @@ func (b *block) check() error {
 	return nil
 }
 
-// native appends the parts of the block in ClickHouse's Native format at protocol revision 0, which is what an
+// native returns the parts of the block in ClickHouse's Native format at protocol revision 0, which is what an
 // INSERT over HTTP reads.
-func (b *block) native(dst [][]byte) [][]byte {
+func (b *block) native() [][]byte {
 	head := binary.AppendUvarint(nil, uint64(len(b.columns)))
 	head = binary.AppendUvarint(head, uint64(b.rows())) //nolint:gosec // a count
-	dst = append(dst, head)
+	parts := [][]byte{head}
 	for i := range b.columns {
-		dst = b.columns[i].column.parts(append(dst, b.columns[i].header))
+		parts = b.columns[i].column.parts(append(parts, b.columns[i].header))
 	}
-	return dst
+	return parts
 }
 
 func (b *block) insertQuery(database string) string {

@@ -71,7 +71,7 @@ func sample(i int) *batch.Record {
 // decode reads a block with the driver's own code.
 func decode(t *testing.T, b *block) *chproto.Block {
 	t.Helper()
-	raw, err := io.ReadAll(&partsReader{parts: b.native(nil)})
+	raw, err := io.ReadAll(&partsReader{parts: b.native()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +153,8 @@ func TestTables_Reset_LeavesNothingBehind(t *testing.T) {
 		fresh.AddEnvelope(sample(i), 1500)
 	}
 	for i, b := range tables.order {
-		got, _ := io.ReadAll(&partsReader{parts: b.native(nil)})
-		want, _ := io.ReadAll(&partsReader{parts: fresh.order[i].native(nil)})
+		got, _ := io.ReadAll(&partsReader{parts: b.native()})
+		want, _ := io.ReadAll(&partsReader{parts: fresh.order[i].native()})
 		if !bytes.Equal(got, want) {
 			t.Errorf("%s differs after a reset", b.name)
 		}
@@ -280,7 +280,7 @@ func TestFill_GivesTheDriverTheSameBlock(t *testing.T) {
 		if err := server.Encode(&encoded, 0); err != nil {
 			t.Fatal(err)
 		}
-		raw, _ := io.ReadAll(&partsReader{parts: b.native(nil)})
+		raw, _ := io.ReadAll(&partsReader{parts: b.native()})
 		if !bytes.Equal(encoded.Buf, raw) {
 			t.Errorf("%s: the driver would send other bytes", b.name)
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math"
-	"unsafe"
 )
 
 // dictionary is a LowCardinality(String) column: the distinct values of the block and one key per row.
@@ -52,9 +51,6 @@ func (c *dictionary) add(v string) {
 		c.appendKey(key)
 	}
 }
-
-// addBytes is add for a value that is not a string yet.
-func (c *dictionary) addBytes(v []byte) { c.add(unsafe.String(unsafe.SliceData(v), len(v))) }
 
 // lookup makes v the value of the row before.
 func (c *dictionary) lookup(v string) {

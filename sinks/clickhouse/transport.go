@@ -15,7 +15,7 @@ import (
 
 // insertHTTP sends the block's own memory as the body of an INSERT ... FORMAT Native.
 func (w *Writer) insertHTTP(ctx context.Context, b *block, settings clickhousego.Settings) error {
-	var body io.Reader = &partsReader{parts: b.native(nil)}
+	var body io.Reader = &partsReader{parts: b.native()}
 	if w.cfg.Compression != CompressionNone {
 		ctx = context.WithValue(ctx, compressedKey{}, true)
 		pr, pw := io.Pipe()

@@ -114,7 +114,7 @@ func (r Result) run(ctx context.Context, conn Conn, raw string, series bool, exp
 		r.Err = fmt.Errorf("query: %w", err)
 		return r
 	}
-	defer rows.Close() //nolint:errcheck // read only
+	defer rows.Close()
 	if r.Frame, r.Err = frame(r.Panel, rows); r.Err != nil {
 		return r
 	}

@@ -143,7 +143,7 @@ func (l *libraryLauncher) ready(ctx context.Context, p *process, report *os.File
 	}
 	if errors.Is(err, io.EOF) {
 		<-p.exited
-		return fmt.Errorf("engine child ended before it was ready (%v): %s", p.exitErr, l.log.tail())
+		return fmt.Errorf("engine child ended before it was ready (%w): %s", p.exitErr, l.log.tail())
 	}
 	if err != nil {
 		return fmt.Errorf("read engine report: %w", err)

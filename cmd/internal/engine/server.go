@@ -170,7 +170,7 @@ func (s *serverLauncher) ready(ctx context.Context, p *process) error {
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("clickhouse server ended before it was ready (%v): %s", p.exitErr, s.log.tail())
+			return fmt.Errorf("clickhouse server ended before it was ready (%w): %s", p.exitErr, s.log.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("wait for clickhouse server: %w", err)
 		case <-time.After(50 * time.Millisecond):

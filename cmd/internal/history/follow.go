@@ -117,7 +117,7 @@ func (f *Follower) load(r *kgo.Record) error {
 		}
 	}
 	effective := r.Timestamp.Add(delay)
-	p, err := v.parse(effective)
+	p, err := v.parse()
 	if err != nil {
 		return err
 	}

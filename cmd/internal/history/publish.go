@@ -69,8 +69,8 @@ type parsed struct {
 	prices    *pricing.Table
 }
 
-// parse validates a version. effective dates the rows of a price map that has no dates of its own.
-func (v Version) parse(effective time.Time) (parsed, error) {
+// parse validates a version.
+func (v Version) parse() (parsed, error) {
 	switch {
 	case v.Kind == KindDirectory && v.Format == FormatModelTrail:
 		d, err := directory.Parse(v.Content)
@@ -109,7 +109,7 @@ func ReadFile(kind Kind, format Format, path string) (Version, error) {
 		return Version{}, fmt.Errorf("read %s: %w", kind, err)
 	}
 	v := Version{Kind: kind, Format: format, Content: content}
-	if _, err := v.parse(time.Now()); err != nil {
+	if _, err := v.parse(); err != nil {
 		return Version{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return v, nil
@@ -133,7 +133,7 @@ func NewPublisher(client *kgo.Client, topic string, delay time.Duration, follow 
 
 // Publish makes v the latest version of its kind unless it is already. It returns when the broker has it.
 func (p *Publisher) Publish(ctx context.Context, v Version) (published bool, err error) {
-	if _, err := v.parse(time.Now()); err != nil {
+	if _, err := v.parse(); err != nil {
 		return false, err
 	}
 	if p.follow.latest(v.Kind) == v.hash() {

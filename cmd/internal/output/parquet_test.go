@@ -21,7 +21,7 @@ func readParquet(t *testing.T, text string) (arrow.Table, *file.Reader) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { reader.Close() }) //nolint:errcheck // in memory
+	t.Cleanup(func() { reader.Close() })
 	arrowReader, err := pqarrow.NewFileReader(reader, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)
 	if err != nil {
 		t.Fatal(err)

@@ -125,7 +125,7 @@ func runQuery(cmd *cobra.Command, args []string, flags queryFlags, open Open) er
 	if err != nil {
 		return fmt.Errorf("connect to clickhouse: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // read-only: nothing is lost
+	defer conn.Close()
 	count, err := flags.write(cmd.Context(), cmd.OutOrStdout(), conn, stmt, opt)
 	if err != nil {
 		return err
@@ -248,7 +248,7 @@ func (f queryFlags) write(ctx context.Context, stdout io.Writer, conn driver.Con
 	if err != nil {
 		return 0, explain(err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err is what tells
+	defer rows.Close()
 	if f.output == "" {
 		count, err := output.Write(stdout, rows, opt)
 		return count, explain(err)
@@ -257,7 +257,7 @@ func (f queryFlags) write(ctx context.Context, stdout io.Writer, conn driver.Con
 	if err != nil {
 		return 0, fmt.Errorf("create output: %w", err)
 	}
-	defer os.Remove(file.Name()) //nolint:errcheck // gone after the rename
+	defer func() { _ = os.Remove(file.Name()) }()
 	count, err := output.Write(file, rows, opt)
 	if err := errors.Join(explain(err), file.Close()); err != nil {
 		return count, err

@@ -35,7 +35,7 @@ func engineUser(t *testing.T, pick func(admin, reader engine.User) engine.User) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // the test goes on with others
+	defer conn.Close()
 	if _, err := ddl.Apply(t.Context(), conn, ddl.DefaultOptions()); err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func (c AlertSinkConfig) validate() []error {
 
 // within puts a section's key before every fault of it.
 func within(prefix string, err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the list itself is wanted
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []error
 		for _, e := range joined.Unwrap() {
 			out = append(out, within(prefix, e)...)

@@ -34,7 +34,7 @@ func connect(t testing.TB, e *engine.Engine) driver.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() }) //nolint:errcheck // the test is over
+	t.Cleanup(func() { conn.Close() })
 	return conn
 }
 
@@ -66,7 +66,7 @@ func ask(t testing.TB, conn driver.Conn, sql string, args ...any) []map[string]a
 	if err != nil {
 		t.Fatalf("%v\n%s", err, sql)
 	}
-	defer rows.Close() //nolint:errcheck // read only
+	defer rows.Close()
 	var b bytes.Buffer
 	if _, err := output.Write(&b, rows, output.Options{Format: output.FormatJSON}); err != nil {
 		t.Fatalf("%v\n%s", err, sql)

@@ -150,7 +150,7 @@ func (n *Notifier) Notify(ctx context.Context, f *event.Finding) error {
 	if err != nil {
 		return fmt.Errorf("post to %s: %w", n.host, withoutURL(err))
 	}
-	defer resp.Body.Close() //nolint:errcheck // the answer's status is already known
+	defer resp.Body.Close()
 	if err := classify(resp.StatusCode, resp.Header, n.now()); err != nil {
 		drain(resp.Body)
 		return fmt.Errorf("post to %s: %w", n.host, err)

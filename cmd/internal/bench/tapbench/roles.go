@@ -31,7 +31,7 @@ const (
 func runRole(role string, args []string) error {
 	switch role {
 	case "provider":
-		return serve(http.HandlerFunc(provider(bodies())))
+		return serve(provider(bodies()))
 	case "plain":
 		target, err := url.Parse(args[0])
 		if err != nil {

@@ -2,6 +2,7 @@ package front
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -85,7 +86,7 @@ func (h *Handler) insert(conn *chdb.Conn, q *request, sql, format string, data i
 		if _, err := insert.Write(buf[:n]); err != nil {
 			return chdb.Stats{}, err
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			_ = control.SetReadDeadline(time.Time{})
 			return insert.Commit()
 		}

@@ -66,7 +66,7 @@ func (h *Handler) readText(sql string, in *bufio.Reader) (text string, whole boo
 		}
 	}
 	n, err := io.CopyN(&b, in, limit)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", false, raise(codeIncorrectData, "INCORRECT_DATA", "Request body is broken off or does not decompress")
 	}
 	if n == limit {
