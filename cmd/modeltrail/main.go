@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/app"
+	"github.com/modeltrail/modeltrail/cmd/internal/querycmd"
 )
 
 // version is set by the linker.
@@ -39,8 +40,11 @@ func run() int {
 		return exit.code
 	}
 	fmt.Fprintln(os.Stderr, "modeltrail:", err)
-	if errors.Is(err, app.ErrConfig) {
+	switch {
+	case errors.Is(err, app.ErrConfig), errors.Is(err, querycmd.ErrUsage):
 		return 2
+	case errors.Is(err, querycmd.ErrExpectation):
+		return 3
 	}
 	return 1
 }
@@ -58,7 +62,7 @@ Start here:
   modeltrail tail             calls as they happen
   modeltrail config example   a configuration to start from
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 a query's --expect was not met.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version,

@@ -125,7 +125,7 @@ func queryHint(callID string) string {
 	if callID == "" {
 		return ""
 	}
-	return "modeltrail query call --id " + shellQuote(callID)
+	return "modeltrail query call -p id=" + shellQuote(callID)
 }
 
 func shellQuote(s string) string {

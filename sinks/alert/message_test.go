@@ -72,9 +72,9 @@ func TestUnknownImpactIsAbsentAndEmptyFieldsArePresent(t *testing.T) {
 func TestQueryHintQuotesHostileIds(t *testing.T) {
 	for id, want := range map[string]string{
 		"":              "",
-		"01J9-x_y":      "modeltrail query call --id 01J9-x_y",
-		"a; rm -rf /":   "modeltrail query call --id 'a; rm -rf /'",
-		"a'$(whoami)'b": `modeltrail query call --id 'a'\''$(whoami)'\''b'`,
+		"01J9-x_y":      "modeltrail query call -p id=01J9-x_y",
+		"a; rm -rf /":   "modeltrail query call -p id='a; rm -rf /'",
+		"a'$(whoami)'b": `modeltrail query call -p id='a'\''$(whoami)'\''b'`,
 	} {
 		if got := queryHint(id); got != want {
 			t.Errorf("%q: %s", id, got)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -28,7 +29,7 @@ func newLibraryLauncher(e *Engine, library string) (*libraryLauncher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolve engine.listen %s: %w", e.cfg.Listen, err)
 	}
-	listener, err := net.ListenTCP("tcp", address)
+	listener, err := listenPatiently(address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s, set engine.listen to another address if the port is taken: %w", e.cfg.Listen, err)
 	}
@@ -38,6 +39,19 @@ func newLibraryLauncher(e *Engine, library string) (*libraryLauncher, error) {
 		return nil, err
 	}
 	return &libraryLauncher{engine: e, library: library, listener: listener, log: log}, nil
+}
+
+// orphanPatience is how long a start waits for the child of a killed predecessor to let go of the socket it was
+// handed. The kernel kills it with its parent, but takes its time with so large a process.
+const orphanPatience = 3 * time.Second
+
+func listenPatiently(address *net.TCPAddr) (*net.TCPListener, error) {
+	for deadline := time.Now().Add(orphanPatience); ; time.Sleep(50 * time.Millisecond) {
+		listener, err := net.ListenTCP("tcp", address)
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return listener, err
+		}
+	}
 }
 
 func (l *libraryLauncher) addr() string       { return l.listener.Addr().String() }

@@ -126,7 +126,7 @@ func (l *load) request() *event.Envelope {
 	now := uint64(time.Now().UnixNano())
 	n := l.sequence
 	body := fmt.Appendf(nil, `{"model":"gpt-5.5","messages":[{"role":"system","content":"You extract figures from invoices."},{"role":"user","content":%q}],"temperature":0.2,"max_completion_tokens":400,"user":"u-%d"}`,
-		prose(420), n%5000)
+		prose(200), n%5000)
 	outline := fmt.Appendf(nil, `{"model":"gpt-5.5","temperature":0.2,"max_completion_tokens":400,"user":"u-%d"}`, n%5000)
 	return &event.Envelope{
 		SchemaVersion: event.SchemaVersion, CallId: fmt.Sprintf("fresh-%d-%d", l.epoch, n), Phase: event.Phase_PHASE_REQUEST,
@@ -145,7 +145,7 @@ func (l *load) request() *event.Envelope {
 func (l *load) response(asked *event.Envelope) *event.Envelope {
 	in, out := 100+rand.IntN(900), 20+rand.IntN(300)
 	body := fmt.Appendf(nil, `{"id":"chatcmpl-%d","object":"chat.completion","model":"gpt-5.5","choices":[{"index":0,"message":{"role":"assistant","content":%q},"finish_reason":"stop"}],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}`,
-		l.sequence, prose(180), in, out, in+out)
+		l.sequence, prose(80), in, out, in+out)
 	request := &event.Request{
 		Method: asked.Request.Method, Host: asked.Request.Host, Path: asked.Request.Path, HttpVersion: asked.Request.HttpVersion,
 		Headers: asked.Request.Headers, ClientAddress: asked.Request.ClientAddress, UserAgent: asked.Request.UserAgent,

@@ -18,7 +18,7 @@ type seen struct {
 	mu       sync.Mutex
 	rows     map[position]time.Time // event time of each row
 	ages     map[position]time.Duration
-	repeated uint64
+	repeated int64
 }
 
 type position struct {
@@ -119,7 +119,7 @@ func (w *watch) look(ctx context.Context, s *seen) error {
 // countRepeats counts the rows that stand more than once, when all are there.
 func (w *watch) countRepeats(ctx context.Context) error {
 	for table, s := range map[string]*seen{"envelopes": w.envelopes, "calls": w.calls} {
-		var repeated uint64
+		var repeated int64
 		if err := w.conn.QueryRow(ctx, "SELECT count() - uniqExact(topic, partition, offset) FROM "+table).Scan(&repeated); err != nil {
 			return fmt.Errorf("count repeats: %w", err)
 		}
