@@ -99,6 +99,7 @@ func (w *worker) take(spare []job, doze bool) []job {
 
 func (w *worker) run() {
 	defer w.tap.stopped.Done()
+	yieldToCalls()
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	var spare []job
