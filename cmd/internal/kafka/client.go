@@ -113,7 +113,8 @@ func (c Config) EnsureTopics(ctx context.Context, client *kgo.Client) error {
 		{c.Topics.DeadLetters, 1, retention},
 		{c.Topics.Directory, 1, "-1"}, // one partition, kept for ever: versions have one order
 	} {
-		// The broker's clock, not the producer's, is the ingest time by which directory versions are chosen.
+		// The broker's clock, not the producer's, is the ingest time by which directory versions are chosen. The
+		// embedded broker ignores it; there both clocks are one machine's.
 		timestamps := "LogAppendTime"
 		configs := map[string]*string{"retention.ms": &t.retention, "message.timestamp.type": &timestamps}
 		response, err := admin.CreateTopics(ctx, t.partitions, c.Topics.ReplicationFactor, configs, t.name)
