@@ -2,18 +2,13 @@ package e2e
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"hash"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,149 +17,20 @@ import (
 
 	"github.com/modeltrail/modeltrail/cmd/internal/demo/provider"
 	"github.com/modeltrail/modeltrail/schemas/event"
+	"github.com/modeltrail/modeltrail/schemas/pricing"
 	"github.com/modeltrail/modeltrail/schemas/wire"
 )
 
 const goodBody = `{"model":"gpt-5.5","messages":[{"role":"user","content":"how much is it"}]}`
-
-// caller makes calls through the tap of one node.
-type caller struct {
-	t    *testing.T
-	node *Node
-	http *http.Client
-}
-
-func newCaller(t *testing.T, n *Node) caller {
-	return caller{t, n, &http.Client{Timeout: time.Minute}}
-}
-
-// answer is what a caller got.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// call posts a body under a request id, by which its row is found. headers are name and value in turn.
-func (c caller) call(path, id string, body io.Reader, headers ...string) answer {
-	c.t.Helper()
-	request, err := http.NewRequest(http.MethodPost, c.node.TapURL+path, body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Bearer sk-e2e-0123456789abcdef")
-	request.Header.Set("X-Request-Id", id)
-	for i := 0; i+1 < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		c.t.Fatalf("call %s: %v", id, err)
-	}
-	defer response.Body.Close()
-	got, err := io.ReadAll(response.Body)
-	if err != nil {
-		c.t.Logf("read answer of %s: %v", id, err)
-	}
-	return answer{response.StatusCode, response.Header, got}
-}
-
-// good makes an ordinary call and fails the test unless it is answered.
-func (c caller) good(id string) {
-	c.t.Helper()
-	if a := c.call("/openai/v1/chat/completions", id, strings.NewReader(goodBody)); a.status != http.StatusOK {
-		c.t.Fatalf("good call %s: status %d: %s", id, a.status, a.body)
-	}
-}
-
-// row waits for the call's row and returns the columns, tab separated.
-func (c caller) row(id, columns string) string {
-	c.t.Helper()
-	c.node.WaitCount("calls", "request_id = '"+id+"'", 1)
-	return c.node.Query("SELECT " + columns + " FROM calls WHERE request_id = '" + id + "'")
-}
-
-// oddProvider answers what the path says; everything else is the scripted provider. It keeps the digest of the last
-// request body under each request id.
-type oddProvider struct {
-	next http.Handler
-	mu   sync.Mutex
-	seen map[string]string
-}
-
-func (p *oddProvider) digest(id string) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.seen[id]
-}
-
-func (p *oddProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	sum := sha256.New()
-	r.Body = io.NopCloser(&hashing{r.Body, sum})
-	defer func() {
-		_, _ = io.Copy(io.Discard, r.Body)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.seen[r.Header.Get("X-Request-Id")] = hex.EncodeToString(sum.Sum(nil))
-	}()
-	usage := func(text string) string {
-		return `{"id":"chatcmpl-1","object":"chat.completion","model":"gpt-5.5","choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}],"usage":` + text + `}`
-	}
-	send := func(kind, body string) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", kind)
-		_, _ = io.WriteString(w, body)
-	}
-	switch r.Header.Get("X-Odd") {
-	case "negative":
-		send("application/json", usage(`{"prompt_tokens":-12,"completion_tokens":5,"total_tokens":-7}`))
-	case "not a number":
-		send("application/json", usage(`{"prompt_tokens":"many","completion_tokens":5.5,"total_tokens":null}`))
-	case "accept":
-		send("application/json", usage(`{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14}`))
-	case "truncated gzip":
-		w.Header().Set("Content-Encoding", "gzip")
-		whole := zipped(usage(`{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14}`))
-		send("application/json", string(whole[:len(whole)-12]))
-	case "no gzip":
-		w.Header().Set("Content-Encoding", "gzip")
-		send("application/json", "this is not gzip")
-	case "not json":
-		send("application/json", "<html>it works</html>")
-	case "binary":
-		send("audio/mpeg", string([]byte{0xff, 0xfb, 0, 1, 2, 0xfe}))
-	default:
-		p.next.ServeHTTP(w, r)
-	}
-}
-
-// hashing sums what is read.
-type hashing struct {
-	io.Reader
-	sum hash.Hash
-}
-
-func (h *hashing) Read(p []byte) (int, error) {
-	n, err := h.Reader.Read(p)
-	h.sum.Write(p[:n])
-	return n, err
-}
-
-func zipped(text string) []byte {
-	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
-	_, _ = io.WriteString(w, text)
-	_ = w.Close()
-	return out.Bytes()
-}
 
 func TestBadInput_EachGivesARowADeadLetterOrAnAnswer_AndNothingElseIsLost(t *testing.T) {
 	t.Parallel()
 	odd := &oddProvider{next: provider.New(), seen: map[string]string{}}
 	upstream := httptest.NewServer(odd)
 	t.Cleanup(upstream.Close)
+	prices := writeFile(t, string(pricing.BuiltinSource()))
 	n := Start(t, Setup{Upstream: upstream.URL, Directory: goodDirectory, Config: `
+prices: {file: "` + prices + `"}
 tap:
   routes:
     - {name: openai, prefix: /openai, upstream: "` + upstream.URL + `", provider: openai}
@@ -184,7 +50,13 @@ tap:
 	between(newCaller(t, n))
 	t.Run("records", func(t *testing.T) { badRecords(t, n) })
 	between(newCaller(t, n))
-	t.Run("directory", func(t *testing.T) { badDirectory(t, newCaller(t, n)) })
+	t.Run("directory", func(t *testing.T) {
+		badFile(t, newCaller(t, n), n.DirectoryPath, "directory_version", "teams:\n  - id: finance\n   broken\n", goodDirectory+"users: [{id: anna, team: finance}]\n")
+	})
+	between(newCaller(t, n))
+	t.Run("prices", func(t *testing.T) {
+		badFile(t, newCaller(t, n), prices, "price_version", "prices: [\n", "")
+	})
 	between(newCaller(t, n))
 	n.CheckComplete()
 	for i := 1; i <= good; i++ {
@@ -369,38 +241,51 @@ func checkLetter(t *testing.T, n *Node, original *kgo.Record, reason string) {
 	t.Errorf("no dead letter for %s/%d/%d", original.Topic, original.Partition, original.Offset)
 }
 
-// badDirectory breaks the directory file under the running process and mends it again.
-func badDirectory(t *testing.T, c caller) {
+// badFile breaks the directory or the price file under the running process and mends it again. column tells the version
+// that a call was judged by; a mended text of "" stands for the text before.
+func badFile(t *testing.T, c caller, path, column, broken, mended string) {
 	n := c.node
-	version := func(id string) string {
+	calls := 0
+	version := func() string {
+		calls++
+		id := fmt.Sprintf("%s %d", column, calls)
 		c.good(id)
-		return c.row(id, "directory_version")
+		return c.row(id, column)
 	}
-	before := version("before the fault")
+	text, before := read(t, path), version()
 	if before == "" {
-		t.Fatal("no directory is in force")
+		t.Fatal("no version is in force")
 	}
-	n.WriteFile(n.DirectoryPath, "teams:\n  - id: finance\n   broken\n")
-	refused := func() int { return strings.Count(n.Log(), "new version refused; the one before stays in force") }
-	n.Eventually(10*time.Second, "the fault is logged", func() error {
+	n.WriteFile(path, broken)
+	refused := func() int {
+		count := 0
+		for line := range strings.Lines(n.Log()) {
+			if strings.Contains(line, path) && strings.Contains(line, "new version refused; the one before stays in force") {
+				count++
+			}
+		}
+		return count
+	}
+	n.Eventually(10*time.Second, "the fault is logged with the file", func() error {
 		if refused() == 0 {
 			return fmt.Errorf("no such line")
 		}
 		return nil
 	})
-	if got := version("during the fault"); got != before {
+	if got := version(); got != before {
 		t.Errorf("version is %q; want the one before, %q", got, before)
 	}
 	time.Sleep(time.Second) // five more looks at the file
 	if got := refused(); got != 1 {
 		t.Errorf("the fault is logged %d times; want once", got)
 	}
-	if !strings.Contains(n.Log(), filepath.Base(n.DirectoryPath)) {
-		t.Error("the log does not name the file")
+	if mended == "" {
+		n.WriteFile(path, text)
+		return
 	}
-	n.WriteFile(n.DirectoryPath, goodDirectory+"users: [{id: anna, team: finance}]\n")
+	n.WriteFile(path, mended)
 	n.Eventually(15*time.Second, "the mended version is in force", func() error {
-		if got := version(fmt.Sprintf("after the fault %d", time.Now().UnixNano())); got == before {
+		if got := version(); got == before {
 			return fmt.Errorf("still %s", got)
 		}
 		return nil

@@ -3,8 +3,10 @@ package e2e
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -128,28 +130,34 @@ func (n *Node) WaitCount(table, where string, want int) {
 	})
 }
 
-// Stable waits until the store has a row for every record of the envelopes topic, up to its end as it is now.
-func (n *Node) Stable() {
+// Stable waits until the envelopes topic has stopped growing for half a second and the store has a row for every
+// record of it. It returns what the partitions hold.
+func (n *Node) Stable() map[int32]Range {
 	n.t.Helper()
-	records := 0
-	for _, partition := range n.Ends(n.Topics().Envelopes) {
-		records += int(partition.End - partition.Start)
-	}
+	var ends map[int32]Range
+	var since time.Time
 	n.Eventually(30*time.Second, "every envelope is a row", func() error {
+		now, records := n.Ends(n.Topics().Envelopes), 0
+		if !maps.Equal(now, ends) {
+			ends, since = now, time.Now()
+		}
+		for _, partition := range ends {
+			records += int(partition.End - partition.Start)
+		}
 		have, err := n.Count("envelopes", "")
-		if err == nil && have < records {
-			err = fmt.Errorf("%d rows of %d", have, records)
+		if err == nil && (have < records || time.Since(since) < 500*time.Millisecond) {
+			err = fmt.Errorf("%d rows of %d, the last one %s ago", have, records, time.Since(since))
 		}
 		return err
 	})
+	return ends
 }
 
 // CheckComplete fails the test unless every record of the envelopes topic is exactly one row, every stored response
-// is exactly one call and every rejected record is exactly one dead letter.
+// is exactly one call and every rejected record is exactly one dead letter. No call may be under way.
 func (n *Node) CheckComplete() {
 	n.t.Helper()
-	n.Stable()
-	for id, partition := range n.Ends(n.Topics().Envelopes) {
+	for id, partition := range n.Stable() {
 		records := partition.End - partition.Start
 		if records == 0 {
 			continue
@@ -167,9 +175,13 @@ func (n *Node) CheckComplete() {
 		"dead letters that stand twice":                "SELECT count() - uniqExact(topic, partition, offset) FROM dead_letters",
 		"calls that the hourly spend has not or twice": "SELECT (SELECT sum(calls) FROM spend_hourly) - (SELECT count() FROM calls)",
 	} {
-		if answer := n.Query(statement); answer != "0" {
-			n.t.Errorf("%s: %s", what, answer)
-		}
+		n.Eventually(10*time.Second, what, func() error { // tables are written one after the other
+			answer, err := n.query(statement)
+			if err == nil && answer != "0" {
+				err = errors.New(answer)
+			}
+			return err
+		})
 	}
 }
 

@@ -33,20 +33,28 @@ func (n *Node) Config() config.Config {
 // Kafka returns a client of the node's brokers that is closed with the test.
 func (n *Node) Kafka(opts ...kgo.Opt) *kgo.Client {
 	n.t.Helper()
-	client, err := kafka.NewClient(n.Config().Kafka, zerolog.Nop(), opts...)
-	if err != nil {
-		n.t.Fatal(err)
-	}
+	client := n.dial(opts...)
 	n.t.Cleanup(client.Close)
 	return client
 }
 
-// Produce writes records and waits for their acknowledgement. It returns their positions as topic/partition/offset.
+// dial is for clients that their user closes.
+func (n *Node) dial(opts ...kgo.Opt) *kgo.Client {
+	n.t.Helper()
+	client, err := kafka.NewClient(n.Config().Kafka, zerolog.Nop(), opts...)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return client
+}
+
+// Produce writes records and waits for their acknowledgement. It returns them with their positions.
 func (n *Node) Produce(records ...*kgo.Record) []*kgo.Record {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	client := n.Kafka(kgo.ProducerBatchMaxBytes(16 << 20))
+	client := n.dial(kgo.ProducerBatchMaxBytes(16 << 20))
+	defer client.Close()
 	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		n.t.Fatalf("produce: %v", err)
 	}
@@ -61,7 +69,9 @@ func (n *Node) Ends(topic string) map[int32]Range {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	admin := kadm.NewClient(n.Kafka())
+	client := n.dial()
+	defer client.Close()
+	admin := kadm.NewClient(client)
 	starts, err := admin.ListStartOffsets(ctx, topic)
 	if err != nil {
 		n.t.Fatalf("list offsets of %s: %v", topic, err)
@@ -92,7 +102,8 @@ func (n *Node) Records(topic string) []*kgo.Record {
 	if left == 0 {
 		return nil
 	}
-	client := n.Kafka(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}), kgo.FetchMaxPartitionBytes(16<<20))
+	client := n.dial(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}), kgo.FetchMaxPartitionBytes(16<<20))
+	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var records []*kgo.Record

@@ -92,7 +92,9 @@ func until(t *testing.T, what string, done func() bool) {
 	}
 }
 
-func directoryText(team string) string { return "teams: [{id: " + team + ", owner: anna@example.com}]\n" }
+func directoryText(team string) string {
+	return "teams: [{id: " + team + ", owner: anna@example.com}]\n"
+}
 
 func teams(team string) Version {
 	return Version{KindDirectory, FormatModelTrail, []byte(directoryText(team))}
