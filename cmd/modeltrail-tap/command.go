@@ -19,10 +19,10 @@ fit is dropped, counted, and visible in the next envelope.
 Point a client at the tap by its base URL:
 
   modeltrail-tap --upstream openai=https://api.openai.com --brokers 127.0.0.1:9092
-  OPENAI_BASE_URL=http://127.0.0.1:8088/openai/v1 python app.py
+  OPENAI_BASE_URL=http://127.0.0.1:8080/openai/v1 python app.py
 
   modeltrail-tap --upstream anthropic=https://api.anthropic.com --brokers 127.0.0.1:9092
-  ANTHROPIC_BASE_URL=http://127.0.0.1:8088/anthropic node app.js
+  ANTHROPIC_BASE_URL=http://127.0.0.1:8080/anthropic node app.js
 
 More than routes, such as capture modes per route, upstream credentials, TLS and SASL toward Kafka, stands in a file:
 
@@ -66,7 +66,7 @@ func newCommand() *cobra.Command {
 	fs.StringVar(&f.config, "config", "", "YAML file with the sections tap, publish, kafka and admin")
 	fs.StringArrayVar(&f.upstreams, "upstream", nil, "NAME=URL: relay calls below /NAME to URL; may be repeated")
 	fs.StringSliceVar(&f.brokers, "brokers", nil, "Kafka brokers as host:port, comma-separated")
-	fs.StringVar(&f.listen, "listen", "", "address of the proxy (default 127.0.0.1:8088)")
+	fs.StringVar(&f.listen, "listen", "", "address of the proxy (default 127.0.0.1:8080)")
 	fs.StringVar(&f.admin, "admin", "", "address of health and metrics (default 127.0.0.1:9464)")
 	fs.StringVar(&f.instance, "instance", "", "stable name of this tap (default the host name)")
 	fs.StringVar(&f.capture, "capture", "", "what is kept of bodies: metadata, hash, redacted, full (default redacted)")

@@ -10,7 +10,7 @@ import (
 
 // Config is the `tap` section of the configuration.
 type Config struct {
-	Listen            string            `yaml:"listen" json:"listen" jsonschema_description:"Address of the proxy, host:port. Default 127.0.0.1:8088."`
+	Listen            string            `yaml:"listen" json:"listen" jsonschema_description:"Address of the proxy, host:port. Default 127.0.0.1:8080."`
 	Instance          string            `yaml:"instance" json:"instance" jsonschema_description:"Stable name of this tap in every envelope. Default the host name."`
 	Gateway           string            `yaml:"gateway" json:"gateway" jsonschema_description:"Name of the gateway the tap belongs to. Default modeltrail-tap."`
 	Routes            []Route           `yaml:"routes" json:"routes" jsonschema_description:"Where calls go, by path prefix; the longest prefix wins."`
@@ -54,7 +54,7 @@ type HeaderOverride struct {
 // DefaultConfig returns the defaults, without routes.
 func DefaultConfig() Config {
 	return Config{
-		Listen: "127.0.0.1:8088", Gateway: "modeltrail-tap", Capture: "redacted",
+		Listen: "127.0.0.1:8080", Gateway: "modeltrail-tap", Capture: "redacted",
 		MaxBodyBytes: 1 << 20, MaxInFlightBytes: 12 << 20, Workers: 1, Headers: DefaultHeaders(),
 		EncryptionKeyID: "key-1", ConnectTimeout: 10 * time.Second, DrainTimeout: 20 * time.Second,
 		Credential: credential.DefaultConfig(), Redact: redact.DefaultConfig(),

@@ -71,6 +71,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var sent *requestBody
 	if r.ContentLength != 0 && r.Body != nil {
 		sent = x.call.tee(r.Body, r.ContentLength)
+		if r.Header.Get("Expect") == "" { // a caller that asks first has not sent it
+			x.unsent = sent
+		}
 		in = withBody(r, sent)
 	} else {
 		x.call.requestDone()
@@ -108,6 +111,7 @@ type exchange struct {
 	call     *call
 	in       *http.Request
 	next     http.RoundTripper
+	unsent   *requestBody // may be read when no connection was had; nil where it may not
 	answer   *answerBody
 	trailer  *http.Header
 	err      error // no response head came
@@ -137,6 +141,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := x.next.RoundTrip(r)
 	if err != nil {
+		x.unsent.readUnsent()
 		x.err = err
 		return nil, err
 	}

@@ -89,14 +89,20 @@ func (c *call) tee(body io.ReadCloser, length int64) *requestBody {
 }
 
 type requestBody struct {
-	body io.ReadCloser
-	call *call
-	left int64 // bytes to the end, negative for unknown
-	over atomic.Bool
+	body  io.ReadCloser
+	call  *call
+	left  int64 // bytes to the end, negative for unknown
+	begun atomic.Bool
+	over  atomic.Bool
 }
+
+// unsentBytes is how much of a body is read that could not be sent because no connection to the provider was had. The
+// server would read and discard as much to keep the caller's connection.
+const unsentBytes = 256 << 10
 
 // Read implements io.Reader.
 func (b *requestBody) Read(p []byte) (int, error) {
+	b.begun.Store(true)
 	n, err := b.body.Read(p)
 	if n > 0 {
 		b.call.request.write(&b.call.tap.chunks, p[:n])
@@ -113,6 +119,14 @@ func (b *requestBody) Read(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (b *requestBody) Close() error { return b.body.Close() }
+
+// readUnsent reads what nobody has begun to read: which model was asked for must be known also when the provider could
+// not be reached.
+func (b *requestBody) readUnsent() {
+	if b != nil && !b.begun.Load() {
+		_, _ = io.CopyN(io.Discard, b, unsentBytes)
+	}
+}
 
 // answerBody captures a response body while it is read. done is called once, at its end.
 type answerBody struct {

@@ -25,6 +25,7 @@ const (
 	DetailOutputUnknown = "output_unknown"
 	DetailOutOfRange    = "count_out_of_range"
 	DetailHTTPError     = "http_error"
+	DetailNoResponse    = "no_response"
 	DetailTooLarge      = "cost_too_large"
 	unpricedPrefix      = "unpriced:"
 )
@@ -94,6 +95,11 @@ func (s *Step) Process(r *batch.Record) processors.Verdict {
 	c.cost.PriceVersion = table.Version()
 	if ev.GetHttpStatus() >= httpError {
 		c.refuse(event.CostStatus_COST_STATUS_NOT_BILLED, DetailHTTPError)
+		return processors.Verdict{}
+	}
+	if ev.GetCall().GetOutcome() == event.StreamOutcome_STREAM_OUTCOME_NO_RESPONSE && ev.GetErrorClass() != "timeout" {
+		// No connection was had. After a timeout the provider may have worked, and billed.
+		c.refuse(event.CostStatus_COST_STATUS_NOT_BILLED, DetailNoResponse)
 		return processors.Verdict{}
 	}
 	s.price(r, table, c)

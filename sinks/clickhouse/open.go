@@ -95,7 +95,7 @@ func CheckTables(ctx context.Context, conn driver.Conn, database string, tables 
 			continue
 		}
 		if !deduplicates(engine, create) {
-			errs = append(errs, fmt.Errorf("check table %s.%s: %w; run `modeltrail migrate`", database, table, ErrNoDeduplication))
+			errs = append(errs, fmt.Errorf("check table %s.%s: %w", database, table, ErrNoDeduplication))
 		}
 	}
 	return errors.Join(errs...)

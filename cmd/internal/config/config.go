@@ -68,7 +68,7 @@ type Store struct {
 
 // Default returns the configuration that an empty file means.
 func Default() Config {
-	cfg := Config{
+	return Config{
 		DataDir: "modeltrail-data", Log: Log{Level: "info", Format: "auto"},
 		Admin: admin.DefaultConfig(), Tap: tap.DefaultConfig(), Publish: publish.DefaultConfig(),
 		Kafka: kafka.DefaultConfig(), Broker: broker.DefaultConfig(),
@@ -78,8 +78,6 @@ func Default() Config {
 		Store:     defaultStore(),
 		Enrich:    role.DefaultEnrichConfig(), Detect: role.DefaultDetectConfig(), Alert: role.DefaultAlertConfig(),
 	}
-	cfg.Tap.Listen = "127.0.0.1:8080"
-	return cfg
 }
 
 func defaultStore() Store {

@@ -147,7 +147,7 @@ func unrelayed(t *testing.T, c caller) {
 		if problem.Error.Type != "upstream_unreachable" || problem.Error.Class != "refused" || problem.Error.Message == "" {
 			t.Errorf("answer is %s", a.body)
 		}
-		if got := c.row("down", "http_status, stream_outcome, error_class, cost_usd"); got != "0\tno_response\trefused\t\\N" {
+		if got := c.row("down", "http_status, stream_outcome, error_class, cost_usd, cost_status, request_model"); got != "0\tno_response\trefused\t\\N\tnot_billed\tgpt-5.5" {
 			t.Errorf("row is %q", got)
 		}
 	})
