@@ -46,8 +46,9 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 
 bench: build ## print every figure of the performance bars, as ratios within one run
 	$(GO) run ./cmd/internal/bench/tapbench
-	GOMAXPROCS=1 $(GO) test -run='^$$' -bench=. -benchmem ./ingest/redact ./schemas/dialect ./processors/... ./cmd/internal/role
-	$(GO) run ./cmd/internal/bench/storebench -calls $(BENCH_CALLS)
+	GOMAXPROCS=1 $(GO) test -run='^$$' -bench=. -benchmem ./ingest/redact ./schemas/dialect ./processors/... ./cmd/internal/bench/storebench
+	$(GO) run ./cmd/internal/bench/storebench -calls $(BENCH_CALLS) -runs 3
+	$(GO) run ./cmd/internal/bench/storebench -calls $(BENCH_CALLS) -runs 3 -partitions 2 -only store
 	$(GO) run ./cmd/internal/bench/freshness
 
 generate: ## regenerate protobuf code, configuration schema and documentation

@@ -41,9 +41,15 @@ func (w *worker) make(c *call, phase event.Phase) {
 	env.Credential, env.Request, env.Response = c.known.credential, request, nil
 	if phase == event.Phase_PHASE_REQUEST {
 		env.ObservedUnixNano = uint64(c.requestEnd)
-		request.Payload = w.payload(c, &c.request, phase)
+		p := w.payload(c, &c.request, phase)
+		request.Payload = p
+		outline := p.Outline // the response envelope needs it in any case
+		if telling(p, c.route.mode) {
+			p.Outline = nil
+		}
 		w.tap.publish(env)
-		w.remember(c, request.Payload)
+		p.Outline = outline
+		w.remember(c, p)
 		c.request.free(&w.tap.chunks)
 		return
 	}

@@ -45,7 +45,6 @@ func (w *worker) payload(c *call, body *capture, phase event.Phase) *event.Paylo
 		p.State = state
 		return p
 	}
-	p.Outline = w.outline(body.contentType, plain)
 	switch mode {
 	case event.CaptureMode_CAPTURE_MODE_REDACTED:
 		p.State = state
@@ -54,7 +53,19 @@ func (w *worker) payload(c *call, body *capture, phase event.Phase) *event.Paylo
 		p.State = state
 		w.keepSealed(p, body.contentType, plain, c.known.id, phase)
 	}
+	if phase == event.Phase_PHASE_REQUEST || !telling(p, mode) {
+		p.Outline = w.outline(body.contentType, plain)
+	}
 	return p
+}
+
+// tellingBytes is up to which length a kept body makes its outline superfluous. A longer one may have to be taken out of
+// its record when the broker refuses the record's size; then the outline is what is left.
+const tellingBytes = 64 << 10
+
+// telling reports that a decoder will read the kept body, so that nothing needs its outline.
+func telling(p *event.Payload, mode event.CaptureMode) bool {
+	return mode == event.CaptureMode_CAPTURE_MODE_REDACTED && len(p.Body) > 0 && len(p.Body) <= tellingBytes
 }
 
 func (w *worker) countCut(body *capture) {

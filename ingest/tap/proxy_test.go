@@ -90,7 +90,7 @@ func TestCallLeavesTwoWholeEnvelopes(t *testing.T) {
 			e.CaptureMode != event.CaptureMode_CAPTURE_MODE_REDACTED || e.SchemaVersion != event.SchemaVersion {
 			t.Errorf("envelope %v", e)
 		}
-		if len(r.Payload.Outline) == 0 || len(r.Payload.Digest) != 32 || r.Payload.WireBytes != int64(len(question)) {
+		if (len(r.Payload.Body) == 0) != (len(r.Payload.Outline) > 0) || len(r.Payload.Digest) != 32 || r.Payload.WireBytes != int64(len(question)) {
 			t.Errorf("payload %v", r.Payload)
 		}
 		if e.Source.Kind != "tap" || e.Source.Instance != "test-tap" || e.Source.Version != "test" || e.Source.BootEpoch == 0 || e.Source.DroppedTotal != 0 {

@@ -67,7 +67,9 @@ func (g *generator) call() (request, response *event.Envelope) {
 	}
 	request = envelope(event.Phase_PHASE_REQUEST, started+2_000_000)
 	response = envelope(event.Phase_PHASE_RESPONSE, started+1_300_000_000)
-	response.Request.Payload.Body = nil // the request's body travels once
+	// As the tap does: the request's body travels once, and on the answer its outline stands for it.
+	response.Request.Payload.Body = nil
+	response.Request.Payload.Outline = outline.Append(nil, "application/json", x.request)
 	kind := "application/json"
 	if x.stream {
 		kind = "text/event-stream"
@@ -98,7 +100,7 @@ func payload(kind string, body []byte, rng *rand.Rand) *event.Payload {
 	digest := make([]byte, 32)
 	_, _ = rngReader{rng}.Read(digest)
 	return &event.Payload{
-		State: event.PayloadState_PAYLOAD_STATE_FULL, Body: body, Outline: outline.Append(nil, kind, body), ContentType: kind,
+		State: event.PayloadState_PAYLOAD_STATE_FULL, Body: body, ContentType: kind,
 		WireBytes: int64(len(body)), CapturedBytes: int64(len(body)), Digest: digest,
 	}
 }
