@@ -407,7 +407,7 @@ SELECT
     spent.cost_usd AS cost_usd,
     spent.unpriced_calls AS unpriced_calls,
     budget.monthly_budget_usd AS monthly_budget_usd,
-    if(budget.monthly_budget_usd > 0, round(toFloat64(spent.cost_usd) / toFloat64(budget.monthly_budget_usd), 4), NULL) AS used_share,
+    if(budget.monthly_budget_usd > 0, round(toFloat64(spent.cost_usd) / toFloat64(budget.monthly_budget_usd), 6), NULL) AS used_share,
     budget.directory_version AS directory_version
 FROM
 (
