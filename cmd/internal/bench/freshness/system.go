@@ -22,7 +22,8 @@ import (
 type system struct {
 	dir       string
 	process   *exec.Cmd
-	exited    chan error
+	exited    chan struct{} // closed when the process has ended
+	ending    error         // how; read after exited is closed
 	endpoints app.Endpoints
 }
 
@@ -36,7 +37,7 @@ func start(ctx context.Context, binary string) (*system, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create folder: %w", err)
 	}
-	s := &system{dir: dir, exited: make(chan error, 1)}
+	s := &system{dir: dir, exited: make(chan struct{})}
 	cfg := fmt.Sprintf(`data_dir: %s
 log: {level: warn, format: json}
 admin: {listen: ""}
@@ -57,7 +58,10 @@ engine: {listen: "127.0.0.1:0", native_listen: "127.0.0.1:0"}
 	if err := s.process.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s (run `make build`): %w", binary, err), os.RemoveAll(dir))
 	}
-	go func() { s.exited <- s.process.Wait() }()
+	go func() {
+		s.ending = s.process.Wait()
+		close(s.exited)
+	}()
 	if err := s.await(ctx); err != nil {
 		s.stop()
 		return nil, err
@@ -79,10 +83,9 @@ func (s *system) await(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for modeltrail up: %w", ctx.Err())
-		case err := <-s.exited:
-			s.exited <- err
+		case <-s.exited:
 			log, _ := os.ReadFile(s.path("log"))
-			return fmt.Errorf("modeltrail up ended: %w\n%s", err, log)
+			return fmt.Errorf("modeltrail up ended: %w\n%s", s.ending, log)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
