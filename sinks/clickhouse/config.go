@@ -1,42 +1,30 @@
 package clickhouse
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/modeltrail/modeltrail/schemas/secret"
+	"github.com/modeltrail/modeltrail/schemas/tlsclient"
 )
 
 // Config is the `clickhouse` section of the configuration.
 type Config struct {
-	Addr          []string      `yaml:"addr" json:"addr" jsonschema_description:"Servers as host:port. Empty means the embedded engine of 'modeltrail up'."`
-	Protocol      string        `yaml:"protocol" json:"protocol" jsonschema_description:"Protocol: native (port 9000, TLS 9440) or http (port 8123, TLS 8443). Default native."`
-	Database      string        `yaml:"database" json:"database" jsonschema_description:"Database of the tables. Default modeltrail."`
-	Cluster       string        `yaml:"cluster" json:"cluster" jsonschema_description:"ClickHouse cluster as in system.clusters; empty (default) means a single node."`
-	User          string        `yaml:"user" json:"user" jsonschema_description:"User name. Default is the server's default user."`
-	Password      secret.Secret `yaml:"password" json:"password" jsonschema_description:"Password, by env or file."`
-	TLS           TLS           `yaml:"tls" json:"tls" jsonschema_description:"Encryption toward the servers."`
-	Compression   string        `yaml:"compression" json:"compression" jsonschema_description:"Compression of inserts on the network: none, lz4 or zstd. Default none."`
-	MaxOpenConns  int           `yaml:"max_open_conns" json:"max_open_conns" jsonschema_description:"Connections opened at most; it bounds parallel inserts. Default 4."`
-	DialTimeout   time.Duration `yaml:"dial_timeout" json:"dial_timeout" jsonschema_description:"Time to open a connection. Default 5s."`
-	InsertTimeout time.Duration `yaml:"insert_timeout" json:"insert_timeout" jsonschema_description:"Time for one insert before it is repeated with the same token. Default 60s."`
-}
-
-// TLS is the encryption toward the servers.
-type TLS struct {
-	Enabled            bool   `yaml:"enabled" json:"enabled" jsonschema_description:"Use TLS. Default false."`
-	CAFile             string `yaml:"ca_file" json:"ca_file" jsonschema_description:"PEM file of the authorities to trust. Default is the system's."`
-	CertFile           string `yaml:"cert_file" json:"cert_file" jsonschema_description:"PEM file of the client certificate. Default none."`
-	KeyFile            string `yaml:"key_file" json:"key_file" jsonschema_description:"PEM file of the client certificate's key. Default none."`
-	ServerName         string `yaml:"server_name" json:"server_name" jsonschema_description:"Name to verify in the server's certificate. Default is the host of addr."`
-	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" json:"insecure_skip_verify" jsonschema_description:"Accept any certificate. Default false; only for tests."`
+	Addr          []string         `yaml:"addr" json:"addr" jsonschema_description:"Servers as host:port. Empty means the embedded engine of 'modeltrail up'."`
+	Protocol      string           `yaml:"protocol" json:"protocol" jsonschema_description:"Protocol: native (port 9000, TLS 9440) or http (port 8123, TLS 8443). Default native."`
+	Database      string           `yaml:"database" json:"database" jsonschema_description:"Database of the tables. Default modeltrail."`
+	Cluster       string           `yaml:"cluster" json:"cluster" jsonschema_description:"ClickHouse cluster as in system.clusters; empty (default) means a single node."`
+	User          string           `yaml:"user" json:"user" jsonschema_description:"User name. Default is the server's default user."`
+	Password      secret.Secret    `yaml:"password" json:"password" jsonschema_description:"Password, by env or file."`
+	TLS           tlsclient.Config `yaml:"tls" json:"tls" jsonschema_description:"Encryption toward the servers."`
+	Compression   string           `yaml:"compression" json:"compression" jsonschema_description:"Compression of inserts on the network: none, lz4 or zstd. Default none."`
+	MaxOpenConns  int              `yaml:"max_open_conns" json:"max_open_conns" jsonschema_description:"Connections opened at most; it bounds parallel inserts. Default 4."`
+	DialTimeout   time.Duration    `yaml:"dial_timeout" json:"dial_timeout" jsonschema_description:"Time to open a connection. Default 5s."`
+	InsertTimeout time.Duration    `yaml:"insert_timeout" json:"insert_timeout" jsonschema_description:"Time for one insert before it is repeated with the same token. Default 60s."`
 }
 
 // Protocols and compressions of Config.
@@ -82,34 +70,8 @@ func (c Config) Validate() error {
 	if c.InsertTimeout <= 0 {
 		errs = append(errs, errors.New("insert_timeout: must be positive, for example 60s"))
 	}
-	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		errs = append(errs, errors.New("tls: cert_file and key_file must be set together"))
+	if err := c.TLS.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("tls: %w", err))
 	}
 	return errors.Join(errs...)
-}
-
-// client returns the TLS configuration, nil when TLS is off.
-func (t TLS) client() (*tls.Config, error) {
-	if !t.Enabled {
-		return nil, nil
-	}
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify} //nolint:gosec // the operator's choice, documented
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read ca_file: %w", err)
-		}
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read ca_file: %s holds no certificate", t.CAFile)
-		}
-	}
-	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("load client certificate: %w", err)
-		}
-		conf.Certificates = []tls.Certificate{pair}
-	}
-	return conf, nil
 }

@@ -20,7 +20,7 @@ func Open(cfg Config) (driver.Conn, error) {
 	if len(cfg.Addr) == 0 {
 		return nil, errors.New("open clickhouse: addr names no server")
 	}
-	conf, err := cfg.TLS.client()
+	conf, err := cfg.TLS.Client()
 	if err != nil {
 		return nil, fmt.Errorf("clickhouse.tls: %w", err)
 	}

@@ -11,17 +11,18 @@ import (
 
 	"github.com/modeltrail/modeltrail/schemas/event"
 	"github.com/modeltrail/modeltrail/schemas/secret"
+	"github.com/modeltrail/modeltrail/schemas/tlsclient"
 )
 
 // Config is the `kafka` section of the configuration.
 type Config struct {
-	Brokers     []string      `yaml:"brokers" json:"brokers" jsonschema_description:"Seed brokers as host:port. Empty means the embedded broker of 'modeltrail up'."`
-	ClientID    string        `yaml:"client_id" json:"client_id" jsonschema_description:"Client id shown by the brokers. Default modeltrail."`
-	Cluster     string        `yaml:"cluster" json:"cluster" jsonschema_description:"Name of the Kafka cluster in insert tokens. Never change it while batches are in flight. Default main."`
-	Topics      Topics        `yaml:"topics" json:"topics" jsonschema_description:"Names, partitions and replication of the topics."`
-	TLS         TLS           `yaml:"tls" json:"tls" jsonschema_description:"Encryption toward the brokers."`
-	SASL        SASL          `yaml:"sasl" json:"sasl" jsonschema_description:"Authentication toward the brokers."`
-	DialTimeout time.Duration `yaml:"dial_timeout" json:"dial_timeout" jsonschema_description:"Limit of one connection attempt. Default 10s."`
+	Brokers     []string         `yaml:"brokers" json:"brokers" jsonschema_description:"Seed brokers as host:port. Empty means the embedded broker of 'modeltrail up'."`
+	ClientID    string           `yaml:"client_id" json:"client_id" jsonschema_description:"Client id shown by the brokers. Default modeltrail."`
+	Cluster     string           `yaml:"cluster" json:"cluster" jsonschema_description:"Name of the Kafka cluster in insert tokens. Never change it while batches are in flight. Default main."`
+	Topics      Topics           `yaml:"topics" json:"topics" jsonschema_description:"Names, partitions and replication of the topics."`
+	TLS         tlsclient.Config `yaml:"tls" json:"tls" jsonschema_description:"Encryption toward the brokers."`
+	SASL        SASL             `yaml:"sasl" json:"sasl" jsonschema_description:"Authentication toward the brokers."`
+	DialTimeout time.Duration    `yaml:"dial_timeout" json:"dial_timeout" jsonschema_description:"Limit of one connection attempt. Default 10s."`
 }
 
 // Topics names the topics and says how missing ones are created.
@@ -34,16 +35,6 @@ type Topics struct {
 	Partitions        int32         `yaml:"partitions" json:"partitions" jsonschema_description:"Partitions of a topic that is created. Default 2; a cluster wants one per consumer core."`
 	ReplicationFactor int16         `yaml:"replication_factor" json:"replication_factor" jsonschema_description:"Copies of a topic that is created. Default 1; a cluster wants 3."`
 	Retention         time.Duration `yaml:"retention" json:"retention" jsonschema_description:"How long a created topic keeps records; the directory topic keeps all. Default 168h."`
-}
-
-// TLS is the encryption toward a server.
-type TLS struct {
-	Enabled            bool   `yaml:"enabled" json:"enabled" jsonschema_description:"Use TLS. Default false."`
-	CAFile             string `yaml:"ca_file" json:"ca_file" jsonschema_description:"PEM file of the authorities that sign the server. Empty means the system's."`
-	CertFile           string `yaml:"cert_file" json:"cert_file" jsonschema_description:"PEM file of the client certificate for mTLS."`
-	KeyFile            string `yaml:"key_file" json:"key_file" jsonschema_description:"PEM file of the client key for mTLS."`
-	ServerName         string `yaml:"server_name" json:"server_name" jsonschema_description:"Name expected in the server's certificate, when it differs from the address."`
-	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" json:"insecure_skip_verify" jsonschema_description:"Accept any certificate. For tests only. Default false."`
 }
 
 // SASL is the authentication toward the brokers.
@@ -86,8 +77,8 @@ func (c Config) Validate() error {
 		errs = append(errs, errors.New("kafka.dial_timeout: must be above 0s"))
 	}
 	errs = append(errs, c.Topics.validate(), c.SASL.validate())
-	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		errs = append(errs, errors.New("kafka.tls: cert_file and key_file go together"))
+	if err := c.TLS.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("kafka.tls: %w", err))
 	}
 	return errors.Join(errs...)
 }

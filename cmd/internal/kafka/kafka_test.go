@@ -22,6 +22,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/modeltrail/modeltrail/schemas/secret"
+
+	"github.com/modeltrail/modeltrail/schemas/tlsclient"
 )
 
 func start(t *testing.T, opts ...kfake.Opt) Config {
@@ -165,7 +167,7 @@ func TestTLS_TrustsTheNamedAuthorityOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := start(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}))
-	cfg.TLS = TLS{Enabled: true, CAFile: certFile}
+	cfg.TLS = tlsclient.Config{Enabled: true, CAFile: certFile}
 	if err := reach(t, cfg, 10*time.Second); err != nil {
 		t.Errorf("with the authority: %v", err)
 	}
@@ -173,15 +175,15 @@ func TestTLS_TrustsTheNamedAuthorityOnly(t *testing.T) {
 	if err := reach(t, cfg, 2*time.Second); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without the authority: %v", err)
 	}
-	cfg.TLS = TLS{Enabled: true, InsecureSkipVerify: true}
+	cfg.TLS = tlsclient.Config{Enabled: true, InsecureSkipVerify: true}
 	if err := reach(t, cfg, 10*time.Second); err != nil {
 		t.Errorf("without verification: %v", err)
 	}
-	cfg.TLS = TLS{Enabled: true, CAFile: keyFile}
+	cfg.TLS = tlsclient.Config{Enabled: true, CAFile: keyFile}
 	if _, err := NewClient(cfg, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "holds no certificate") {
 		t.Errorf("with a file that is no certificate: %v", err)
 	}
-	cfg.TLS = TLS{Enabled: true, CAFile: "/nonexistent"}
+	cfg.TLS = tlsclient.Config{Enabled: true, CAFile: "/nonexistent"}
 	if _, err := NewClient(cfg, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "kafka.tls: read ca_file") {
 		t.Errorf("with a file that is not there: %v", err)
 	}
