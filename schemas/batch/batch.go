@@ -21,12 +21,19 @@ type Span struct {
 	Topic       string
 	Partition   int32
 	First, Last int64
+	// Part tells apart deliveries of one interval that hold different rows: a part of a bisected batch ("b3-7"), a
+	// replay ("r1764000000"). Empty for a whole batch.
+	Part string
 }
 
 // Token is the delivery's retry identity: equal for every repetition of the same span into the same table version.
-// Form: cluster/topic/partition/first-last/table/v<schema>.
+// Form: cluster/topic/partition/first-last[/part]/table/v<schema>.
 func (s Span) Token(cluster, table string, schemaVersion int) string {
-	return fmt.Sprintf("%s/%s/%d/%d-%d/%s/v%d", cluster, s.Topic, s.Partition, s.First, s.Last, table, schemaVersion)
+	part := ""
+	if s.Part != "" {
+		part = "/" + s.Part
+	}
+	return fmt.Sprintf("%s/%s/%d/%d-%d%s/%s/v%d", cluster, s.Topic, s.Partition, s.First, s.Last, part, table, schemaVersion)
 }
 
 // Record is one envelope on its way through the chain. Envelope is read-only for the steps; each step writes

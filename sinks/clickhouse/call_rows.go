@@ -23,6 +23,7 @@ func (t *Tables) addCall(r *batch.Record) {
 	b.offset.add(r.Position.Offset)
 	b.ingestedAt.add(r.IngestedAt.UnixMilli())
 	unsigned(t.adjusted, &b.schemaVersion, "schema_version", int64(r.Envelope.SchemaVersion))
+	b.rowVersion.add(t.version)
 }
 
 func (t *Tables) callTimes(r *batch.Record) {

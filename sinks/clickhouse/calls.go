@@ -40,6 +40,7 @@ type callsBlock struct {
 	partition                                                                                                                                                                                  fixed[int32]
 	offset, ingestedAt                                                                                                                                                                         fixed[int64]
 	schemaVersion                                                                                                                                                                              fixed[uint16]
+	rowVersion                                                                                                                                                                                 fixed[uint32]
 }
 
 func newCallsBlock() *callsBlock {
@@ -153,4 +154,5 @@ func (b *callsBlock) addFigures() {
 	b.add("offset", kindInt64, &b.offset)
 	b.add("ingested_at", kindMillis, &b.ingestedAt)
 	b.add("schema_version", kindUint16, &b.schemaVersion)
+	b.add("row_version", kindUint32, &b.rowVersion)
 }

@@ -23,6 +23,7 @@ type envelopesBlock struct {
 	policyRule                                                                                         dictionary
 	valueBytes                                                                                         fixed[uint32]
 	schemaVersion                                                                                      fixed[uint16]
+	rowVersion                                                                                         fixed[uint32]
 }
 
 func newEnvelopesBlock() *envelopesBlock {
@@ -55,6 +56,7 @@ func newEnvelopesBlock() *envelopesBlock {
 	b.add("policy_rule", kindDictionary, &b.policyRule)
 	b.add("value_bytes", kindUint32, &b.valueBytes)
 	b.add("schema_version", kindUint16, &b.schemaVersion)
+	b.add("row_version", kindUint32, &b.rowVersion)
 	return b
 }
 
@@ -62,6 +64,7 @@ func newEnvelopesBlock() *envelopesBlock {
 const (
 	statusStored   = 1
 	statusRejected = 2
+	statusRepeated = 3
 )
 
 // addEnvelope adds the row of one record; reason is empty for a stored one. Envelope and Event may be nil.
@@ -101,6 +104,7 @@ func (t *Tables) addEnvelope(r *batch.Record, valueBytes int, reason string) {
 	b.policyRule.add(policy.GetRule())
 	unsigned(t.adjusted, &b.valueBytes, "value_bytes", int64(valueBytes))
 	unsigned(t.adjusted, &b.schemaVersion, "schema_version", int64(env.GetSchemaVersion()))
+	b.rowVersion.add(t.version)
 }
 
 // provider is the decoder's finding, else what the route is configured for.

@@ -18,7 +18,7 @@ const (
 	kindTexts      = "Map(LowCardinality(String), String)"
 	kindCounts     = "Map(LowCardinality(String), UInt32)"
 
-	enumStatus   = "Enum8('stored' = 1, 'rejected' = 2)"
+	enumStatus   = "Enum8('stored' = 1, 'rejected' = 2, 'repeated' = 3)"
 	enumPhase    = "Enum8('unknown' = 0, 'request' = 1, 'response' = 2)"
 	enumDecision = "Enum8('unknown' = 0, 'allow' = 1, 'deny' = 2, 'no_policy' = 3)"
 	enumOutcome  = "Enum8('unknown' = 0, 'complete' = 1, 'client_abort' = 2, 'upstream_abort' = 3, 'no_response' = 4)"

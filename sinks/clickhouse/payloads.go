@@ -23,6 +23,7 @@ type payloadsBlock struct {
 	partition                    fixed[int32]
 	offset, ingestedAt           fixed[int64]
 	schemaVersion                fixed[uint16]
+	rowVersion                   fixed[uint32]
 }
 
 func newPayloadsBlock(shared *Buffers) *payloadsBlock {
@@ -47,6 +48,7 @@ func newPayloadsBlock(shared *Buffers) *payloadsBlock {
 	b.add("offset", kindInt64, &b.offset)
 	b.add("ingested_at", kindMillis, &b.ingestedAt)
 	b.add("schema_version", kindUint16, &b.schemaVersion)
+	b.add("row_version", kindUint32, &b.rowVersion)
 	return b
 }
 
@@ -86,6 +88,7 @@ func (t *Tables) addPayload(r *batch.Record) {
 	b.offset.add(r.Position.Offset)
 	b.ingestedAt.add(r.IngestedAt.UnixMilli())
 	unsigned(t.adjusted, &b.schemaVersion, "schema_version", int64(env.SchemaVersion))
+	b.rowVersion.add(t.version)
 }
 
 func lostBody(s event.PayloadState) bool {

@@ -17,8 +17,9 @@ type Tables struct {
 	span        batch.Span // of the last Write
 	written     []bool     // by order: acknowledged for span
 	adjusted    adjusted
-	rows        int   // records, not table rows
-	bytes       int64 // estimate, kept as records come
+	version     uint32 // row_version of every row
+	rows        int    // records, not table rows
+	bytes       int64  // estimate, kept as records come
 }
 
 // NewTables returns empty tables that take the memory for payloads from shared.
@@ -36,6 +37,10 @@ func NewTables(shared *Buffers) *Tables {
 	t.written = make([]bool, len(t.order))
 	return t
 }
+
+// SetVersion sets the row_version of the rows that follow: 0 for the first writing of an offset, the number of the
+// replay for one that is written again.
+func (t *Tables) SetVersion(version uint32) { t.version = version }
 
 // Rows is the number of records taken since Reset.
 func (t *Tables) Rows() int { return t.rows }

@@ -20,6 +20,7 @@ type toolCallsBlock struct {
 	partition                                                     fixed[int32]
 	offset, ingestedAt                                            fixed[int64]
 	schemaVersion                                                 fixed[uint16]
+	rowVersion                                                    fixed[uint32]
 }
 
 func newToolCallsBlock() *toolCallsBlock {
@@ -43,6 +44,7 @@ func newToolCallsBlock() *toolCallsBlock {
 	b.add("offset", kindInt64, &b.offset)
 	b.add("ingested_at", kindMillis, &b.ingestedAt)
 	b.add("schema_version", kindUint16, &b.schemaVersion)
+	b.add("row_version", kindUint32, &b.rowVersion)
 	return b
 }
 
@@ -69,5 +71,6 @@ func (t *Tables) addToolCalls(r *batch.Record) {
 		b.offset.add(r.Position.Offset)
 		b.ingestedAt.add(r.IngestedAt.UnixMilli())
 		unsigned(t.adjusted, &b.schemaVersion, "schema_version", int64(env.SchemaVersion))
+		b.rowVersion.add(t.version)
 	}
 }

@@ -536,6 +536,43 @@ HAVING countIf(e.phase = 'response') = 0
     AND countIf(e.phase = 'request') > 0
     AND ingested_at < now64(3, 'UTC') - toIntervalSecond({older_than_seconds:UInt32});
 
+-- 0006_versions
+-- A row that a replay writes again carries the number of that replay; the first writing is version 0. A record that a
+-- source delivered twice keeps its place in envelopes with status repeated and has no other row.
+ALTER TABLE modeltrail.envelopes_local ON CLUSTER 'main'
+    ADD COLUMN IF NOT EXISTS row_version UInt32 DEFAULT 0 COMMENT '0, or the number of the replay that wrote the row' CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN status Enum8('stored' = 1, 'rejected' = 2, 'repeated' = 3),
+    ADD INDEX IF NOT EXISTS source_range (source_epoch, source_sequence) TYPE minmax GRANULARITY 1;
+
+-- 0006_versions
+ALTER TABLE modeltrail.envelopes ON CLUSTER 'main'
+    ADD COLUMN IF NOT EXISTS row_version UInt32 DEFAULT 0,
+    MODIFY COLUMN status Enum8('stored' = 1, 'rejected' = 2, 'repeated' = 3);
+
+-- 0006_versions
+ALTER TABLE modeltrail.calls_local ON CLUSTER 'main'
+    ADD COLUMN IF NOT EXISTS row_version UInt32 DEFAULT 0 COMMENT '0, or the number of the replay that wrote the row' CODEC(T64, ZSTD(1));
+
+-- 0006_versions
+ALTER TABLE modeltrail.calls ON CLUSTER 'main'
+    ADD COLUMN IF NOT EXISTS row_version UInt32 DEFAULT 0;
+
+-- 0006_versions
+ALTER TABLE modeltrail.payloads_local ON CLUSTER 'main'
+    ADD COLUMN IF NOT EXISTS row_version UInt32 DEFAULT 0 COMMENT '0, or the number of the replay that wrote the row' CODEC(T64, ZSTD(1));
+
+-- 0006_versions
+ALTER TABLE modeltrail.payloads ON CLUSTER 'main'
+    ADD COLUMN IF NOT EXISTS row_version UInt32 DEFAULT 0;
+
+-- 0006_versions
+ALTER TABLE modeltrail.tool_calls_local ON CLUSTER 'main'
+    ADD COLUMN IF NOT EXISTS row_version UInt32 DEFAULT 0 COMMENT '0, or the number of the replay that wrote the row' CODEC(T64, ZSTD(1));
+
+-- 0006_versions
+ALTER TABLE modeltrail.tool_calls ON CLUSTER 'main'
+    ADD COLUMN IF NOT EXISTS row_version UInt32 DEFAULT 0;
+
 -- retention
 ALTER TABLE modeltrail.envelopes_local ON CLUSTER 'main' MODIFY TTL toDateTime(ingested_at) + toIntervalDay(400);
 
