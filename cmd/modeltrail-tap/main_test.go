@@ -62,7 +62,7 @@ publish: {linger: 5ms}
 		t.Fatal(err)
 	}
 	if cfg.Tap.Listen != "127.0.0.1:2" || cfg.Kafka.Brokers[0] != "b:2" || len(cfg.Tap.Routes) != 2 || cfg.Tap.Routes[0].Capture != "hash" ||
-		cfg.Tap.Routes[1].Provider != "anthropic" || cfg.Publish.Linger != 5*time.Millisecond || cfg.Tap.MaxBodyBytes != 1<<20 {
+		cfg.Tap.Routes[1].Provider != "anthropic" || cfg.Publish.Linger != 5*time.Millisecond || cfg.Tap.MaxBodyBytes != 80<<10 {
 		t.Errorf("%+v", cfg)
 	}
 }

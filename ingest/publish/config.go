@@ -53,7 +53,7 @@ func (c Config) Validate() error {
 func (c Config) Options() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerBatchCompression(kgo.ZstdCompression().WithLevel(zstdFastest)),
+		compression(),
 		kgo.ProducerBatchMaxBytes(int32(c.MaxRecordBytes)),
 		kgo.MaxBufferedBytes(2*c.MaxBufferedBytes + 2*c.MaxRecordBytes),
 		kgo.MaxBufferedRecords(2*c.MaxBufferedRecords + 2),
@@ -62,4 +62,14 @@ func (c Config) Options() []kgo.Opt {
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.UnknownTopicRetries(-1), // a topic that is created later is no reason to lose what waits for it
 	}
+}
+
+// compression is zstd off the calls' way.
+func compression() kgo.Opt {
+	codec := kgo.ZstdCompression().WithLevel(zstdFastest)
+	c, err := newCompressor(codec)
+	if err != nil { // not with this codec
+		return kgo.ProducerBatchCompression(codec)
+	}
+	return kgo.WithCompressor(c)
 }

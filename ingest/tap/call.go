@@ -2,6 +2,7 @@ package tap
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,6 +61,7 @@ func (t *Tap) begin(r *http.Request, rt *route) *call {
 	c.request.limit, c.answer.limit = rt.maxBody, rt.maxBody
 	c.request.contentType = first(r.Header, "Content-Type")
 	c.request.encoding = first(r.Header, "Content-Encoding")
+	c.request.expected = r.ContentLength
 	return c
 }
 
@@ -84,6 +86,7 @@ func (c *call) head(status int, h http.Header) {
 	c.answerHeaders = c.tap.allow.collect(make([]attribute, 0, 8), h)
 	c.answer.contentType = first(h, "Content-Type")
 	c.answer.encoding = first(h, "Content-Encoding")
+	c.answer.expected, _ = strconv.ParseInt(first(h, "Content-Length"), 10, 64) // 0 when it does not say
 	c.marks.on = c.answer.encoding == "" && strings.HasPrefix(c.answer.contentType, "text/event-stream")
 }
 

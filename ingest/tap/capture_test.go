@@ -201,22 +201,80 @@ func TestMarksCountWholeFramesHoweverTheyAreCut(t *testing.T) {
 	}
 }
 
-func TestCaptureKeepsThePrefixAndGivesItsMemoryBack(t *testing.T) {
-	pool := &chunkPool{budget: newBudget(minInFlightBytes)}
-	c := capture{limit: 100_000}
-	want := make([]byte, 0, 200_000)
-	for i := range 2000 {
-		p := bytes.Repeat([]byte{byte(i)}, 100)
-		c.write(pool, p)
-		want = append(want, p...)
+func TestCaptureKeepsBothEndsAndGivesItsMemoryBack(t *testing.T) {
+	for _, x := range []struct {
+		name                string
+		size, piece         int
+		limit, expected     int64
+		encoding            string
+		wantHead, wantTotal int
+	}{
+		{name: "short", size: 70_000, piece: 100, limit: 80 << 10, wantHead: 64 << 10, wantTotal: 70_000},
+		{name: "exactly", size: 80 << 10, piece: 1000, limit: 80 << 10, wantHead: 64 << 10, wantTotal: 80 << 10},
+		{name: "one more", size: 80<<10 + 1, piece: 1000, limit: 80 << 10, wantHead: 64 << 10, wantTotal: 80 << 10},
+		{name: "long", size: 1_000_000, piece: 777, limit: 80 << 10, wantHead: 64 << 10, wantTotal: 80 << 10},
+		{name: "large pieces", size: 1_000_000, piece: 32 << 10, limit: 80 << 10, wantHead: 64 << 10, wantTotal: 80 << 10},
+		{name: "one piece", size: 1_000_000, piece: 1_000_000, limit: 80 << 10, wantHead: 64 << 10, wantTotal: 80 << 10},
+		{name: "of known length", size: 1_000_000, piece: 5000, limit: 80 << 10, expected: 1_000_000, wantHead: 64 << 10, wantTotal: 80 << 10},
+		{name: "shorter than it says", size: 500_000, piece: 5000, limit: 80 << 10, expected: 1_000_000, wantHead: 64 << 10, wantTotal: 64 << 10},
+		{name: "encoded", size: 200_000, piece: 5000, limit: 80 << 10, encoding: "gzip", wantHead: 80 << 10, wantTotal: 80 << 10},
+		{name: "small limit", size: 200_000, piece: 5000, limit: 10_000, wantHead: 10_000, wantTotal: 10_000},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			pool := &chunkPool{budget: newBudget(minInFlightBytes)}
+			c := capture{limit: x.limit, expected: x.expected, encoding: x.encoding}
+			all := make([]byte, x.size)
+			for i := range all {
+				all[i] = byte(i * 7 / 3)
+			}
+			for rest := all; len(rest) > 0; {
+				n := min(x.piece, len(rest))
+				c.write(pool, rest[:n])
+				rest = rest[n:]
+			}
+			c.freeze()
+			c.write(pool, []byte("late"))
+			got, head := c.assemble(nil)
+			if head != x.wantHead || len(got) != x.wantTotal || c.wire != int64(x.size) || c.captured() != int64(len(got)) {
+				t.Errorf("head %d, total %d, wire %d, captured %d", head, len(got), c.wire, c.captured())
+			}
+			if !bytes.HasPrefix(all, got[:head]) || !bytes.HasSuffix(all, got[head:]) {
+				t.Error("the ends are not the body's")
+			}
+			c.free(pool)
+			if used := pool.budget.used.Load(); used != 0 {
+				t.Errorf("%d bytes leaked", used)
+			}
+		})
 	}
-	c.freeze()
-	c.write(pool, []byte("late"))
-	if got := c.assemble(nil); !bytes.Equal(got, want[:100_000]) || c.wire != 200_000 || c.captured != 100_000 {
-		t.Errorf("%d bytes, wire %d, captured %d", len(got), c.wire, c.captured)
-	}
-	c.free(pool)
-	if used := pool.budget.used.Load(); used != 0 {
-		t.Errorf("%d bytes leaked", used)
+}
+
+func TestTheUsageAtTheEndOfALongAnswerIsKept(t *testing.T) {
+	long := strings.Repeat(`a river \"carries\" small stones `, 20_000)
+	whole := `{"id":"x","model":"gpt-5","choices":[{"index":0,"message":{"role":"assistant","content":"` + long + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":9,"total_tokens":16}}`
+	stream := "data: {\"model\":\"gpt-5\",\"choices\":[]}\n\n" + strings.Repeat(`data: {"choices":[{"index":0,"delta":{"content":"a river "}}]}`+"\n\n", 9000) + "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":9,\"total_tokens\":16}}\n\ndata: [DONE]\n\n"
+	for contentType, body := range map[string]string{"application/json": whole, "text/event-stream": stream} {
+		for _, mode := range []string{"redacted", "hash"} {
+			t.Run(contentType+" "+mode, func(t *testing.T) {
+				up := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					w.Header().Set("Content-Type", contentType)
+					_, _ = io.WriteString(w, body)
+				})
+				b := newBench(t, benchOptions{upstream: up.URL, config: func(c *Config) { c.Routes[0].Capture = mode }})
+				if _, got := post(t, newClient(t), b.url+"/openai/v1/chat/completions", question); got != body {
+					t.Fatal("the answer was changed")
+				}
+				_, end := b.pair()
+				p := end.Response.Payload
+				seen := p.Body
+				if mode == "hash" {
+					seen = p.Outline
+				}
+				if p.CapturedBytes != 80<<10 || !bytes.Contains(seen, []byte(`"completion_tokens":9`)) || !bytes.Contains(seen, []byte(`"model":"gpt-5"`)) {
+					t.Errorf("captured %d, %d bytes of body, outline %.300s", p.CapturedBytes, len(p.Body), p.Outline)
+				}
+			})
+		}
 	}
 }

@@ -15,7 +15,7 @@ type Config struct {
 	Gateway           string            `yaml:"gateway" json:"gateway" jsonschema_description:"Name of the gateway the tap belongs to. Default modeltrail-tap."`
 	Routes            []Route           `yaml:"routes" json:"routes" jsonschema_description:"Where calls go, by path prefix; the longest prefix wins."`
 	Capture           string            `yaml:"capture" json:"capture" jsonschema:"enum=metadata,enum=hash,enum=redacted,enum=full" jsonschema_description:"What is kept of bodies where a route does not say: metadata, hash, redacted or full. Default redacted."`
-	MaxBodyBytes      int               `yaml:"max_body_bytes" json:"max_body_bytes" jsonschema_description:"Captured part of one body in bytes; the call itself is not limited. Default 1048576."`
+	MaxBodyBytes      int               `yaml:"max_body_bytes" json:"max_body_bytes" jsonschema_description:"Bytes kept of one body; of a longer one its beginning and its last 16384 bytes. The call itself is not limited, and each kept byte costs its time. Default 81920."`
 	MaxInFlightBytes  int               `yaml:"max_in_flight_bytes" json:"max_in_flight_bytes" jsonschema_description:"Captured bytes of all calls that are not published yet; beyond it bodies are left out, then envelopes. Default 12582912."`
 	Workers           int               `yaml:"workers" json:"workers" jsonschema_description:"Goroutines that redact and publish, as a number. Default 1."`
 	Headers           []string          `yaml:"headers" json:"headers" jsonschema_description:"Header names that are kept, a trailing * matches a prefix; all others are dropped. Default: client, correlation, rate limit and provider headers."`
@@ -37,7 +37,7 @@ type Route struct {
 	Dialect         string           `yaml:"dialect" json:"dialect" jsonschema_description:"Wire format of the calls. Default empty, found from the path."`
 	Capture         string           `yaml:"capture" json:"capture" jsonschema_description:"What is kept of bodies: metadata, hash, redacted or full. Default tap.capture."`
 	StripPrefix     *bool            `yaml:"strip_prefix" json:"strip_prefix" jsonschema_description:"Remove the prefix before the call goes upstream. Default true."`
-	MaxBodyBytes    int              `yaml:"max_body_bytes" json:"max_body_bytes" jsonschema_description:"Captured part of one body in bytes. Default tap.max_body_bytes."`
+	MaxBodyBytes    int              `yaml:"max_body_bytes" json:"max_body_bytes" jsonschema_description:"Bytes kept of one body. Default tap.max_body_bytes."`
 	ConnectTimeout  time.Duration    `yaml:"connect_timeout" json:"connect_timeout" jsonschema_description:"Limit of one connection attempt. Default tap.connect_timeout."`
 	ResponseTimeout time.Duration    `yaml:"response_timeout" json:"response_timeout" jsonschema_description:"Limit from the end of the request to the response head. Default 0s, none."`
 	SetHeaders      []HeaderOverride `yaml:"set_headers" json:"set_headers" jsonschema_description:"Headers set on the way upstream, replacing the caller's."`
@@ -55,7 +55,7 @@ type HeaderOverride struct {
 func DefaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:8080", Gateway: "modeltrail-tap", Capture: "redacted",
-		MaxBodyBytes: 1 << 20, MaxInFlightBytes: 12 << 20, Workers: 1, Headers: DefaultHeaders(),
+		MaxBodyBytes: 80 << 10, MaxInFlightBytes: 12 << 20, Workers: 1, Headers: DefaultHeaders(),
 		EncryptionKeyID: "key-1", ConnectTimeout: 10 * time.Second, DrainTimeout: 20 * time.Second,
 		Credential: credential.DefaultConfig(), Redact: redact.DefaultConfig(),
 	}

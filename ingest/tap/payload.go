@@ -12,6 +12,7 @@ import (
 	"github.com/modeltrail/modeltrail/schemas/content"
 	"github.com/modeltrail/modeltrail/schemas/event"
 	"github.com/modeltrail/modeltrail/schemas/outline"
+	"github.com/modeltrail/modeltrail/schemas/splice"
 )
 
 // maxScratch is the largest buffer a worker keeps between bodies, in bytes.
@@ -21,26 +22,26 @@ const maxScratch = 1 << 20
 // and is valid until the next payload; outline and digest are the payload's own.
 func (w *worker) payload(c *call, body *capture, phase event.Phase) *event.Payload {
 	p := &event.Payload{
-		State: event.PayloadState_PAYLOAD_STATE_ABSENT, WireBytes: body.wire, CapturedBytes: body.captured,
+		State: event.PayloadState_PAYLOAD_STATE_ABSENT, WireBytes: body.wire, CapturedBytes: body.captured(),
 		ContentType: w.clean(body.contentType, 256), ContentEncoding: w.clean(body.encoding, 64),
 	}
 	if body.wire == 0 {
 		return p
 	}
-	cut := body.captured < body.wire
+	cut := p.CapturedBytes < p.WireBytes
 	if cut {
 		w.countCut(body)
 		p.State = event.PayloadState_PAYLOAD_STATE_TRUNCATED
 	}
-	if body.captured == 0 {
+	if p.CapturedBytes == 0 {
 		return p
 	}
-	wire := w.gather(body)
+	wire, head := w.gather(body)
 	mode := c.route.mode
 	if mode != event.CaptureMode_CAPTURE_MODE_METADATA {
 		p.Digest = w.digest(wire)
 	}
-	plain, state := w.decode(body, wire, cut)
+	plain, state := w.plain(body, wire, head)
 	if state == event.PayloadState_PAYLOAD_STATE_UNDECODABLE {
 		p.State = state
 		return p
@@ -61,7 +62,7 @@ func (w *worker) payload(c *call, body *capture, phase event.Phase) *event.Paylo
 
 // tellingBytes is up to which length a kept body makes its outline superfluous. A longer one may have to be taken out of
 // its record when the broker refuses the record's size; then the outline is what is left.
-const tellingBytes = 64 << 10
+const tellingBytes = 96 << 10
 
 // telling reports that a decoder will read the kept body, so that nothing needs its outline.
 func telling(p *event.Payload, mode event.CaptureMode) bool {
@@ -76,17 +77,19 @@ func (w *worker) countCut(body *capture) {
 	w.tap.metrics.shortened(bodyLimit)
 }
 
-// gather puts the captured chunks together in the worker's scratch and gives the chunks back.
-func (w *worker) gather(body *capture) []byte {
-	if cap(w.body) > maxScratch && body.captured <= maxScratch {
+// gather puts the captured pieces together in the worker's scratch and gives them back. head is how many bytes of the
+// result are the body's beginning; the rest is its end.
+func (w *worker) gather(body *capture) (wire []byte, head int) {
+	n := body.captured()
+	if cap(w.body) > maxScratch && n <= maxScratch {
 		w.body = nil
 	}
-	if int64(cap(w.body)) < body.captured {
-		w.body = make([]byte, 0, body.captured)
+	if int64(cap(w.body)) < n {
+		w.body = make([]byte, 0, n)
 	}
-	w.body = body.assemble(w.body[:0])
+	w.body, head = body.assemble(w.body[:0])
 	body.free(&w.tap.chunks)
-	return w.body
+	return w.body, head
 }
 
 func (w *worker) digest(wire []byte) []byte {
@@ -95,25 +98,49 @@ func (w *worker) digest(wire []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// decode undoes the content encoding. A body that breaks off is kept as far as it goes; one that is not what its
-// encoding says is undecodable.
-func (w *worker) decode(body *capture, wire []byte, cut bool) ([]byte, event.PayloadState) {
-	state := event.PayloadState_PAYLOAD_STATE_FULL
-	if cut {
-		state = event.PayloadState_PAYLOAD_STATE_TRUNCATED
-	}
-	plain, err := content.Decode(body.encoding, wire, body.limit)
-	switch {
-	case err == nil:
-		return plain, state
-	case errors.Is(err, content.ErrTooLarge), errors.Is(err, content.ErrTruncated):
-		if !cut {
-			w.tap.metrics.shortened(bodyLimit)
+// maxDecoded bounds what an encoded body may become before its beginning and end are kept, in bytes.
+const maxDecoded = 2 << 20
+
+// plain returns the body without its content encoding, at most limit bytes of it and the words that name a gap. One that
+// breaks off is kept as far as it goes; one that is not what its encoding says is undecodable.
+func (w *worker) plain(body *capture, wire []byte, head int) ([]byte, event.PayloadState) {
+	if !encoded(body.encoding) {
+		if int64(len(wire)) == body.wire {
+			return wire, event.PayloadState_PAYLOAD_STATE_FULL
 		}
-		return plain, event.PayloadState_PAYLOAD_STATE_TRUNCATED
+		return w.join(body, wire[:head], wire[head:], body.wire-int64(len(wire))), event.PayloadState_PAYLOAD_STATE_TRUNCATED
 	}
-	w.tap.metrics.shortened(bodyUndecodable)
-	return nil, event.PayloadState_PAYLOAD_STATE_UNDECODABLE
+	plain, err := content.Decode(body.encoding, wire, max(body.limit, maxDecoded))
+	whole := err == nil && int64(len(wire)) == body.wire
+	switch {
+	case err == nil, errors.Is(err, content.ErrTooLarge), errors.Is(err, content.ErrTruncated):
+	default:
+		w.tap.metrics.shortened(bodyUndecodable)
+		return nil, event.PayloadState_PAYLOAD_STATE_UNDECODABLE
+	}
+	if whole && int64(len(plain)) <= body.limit {
+		return plain, event.PayloadState_PAYLOAD_STATE_FULL
+	}
+	if int64(len(wire)) == body.wire {
+		w.tap.metrics.shortened(bodyLimit)
+	}
+	if gap := int64(len(plain)) - body.limit; gap > 0 {
+		tail := min(body.limit/5, tailBytes)
+		if !whole { // the end of what was decoded is not the end of the body
+			return plain[:body.limit], event.PayloadState_PAYLOAD_STATE_TRUNCATED
+		}
+		plain = w.join(body, plain[:body.limit-tail], plain[int64(len(plain))-tail:], gap)
+	}
+	return plain, event.PayloadState_PAYLOAD_STATE_TRUNCATED
+}
+
+// join makes one text of a body's beginning and end.
+func (w *worker) join(body *capture, head, tail []byte, omitted int64) []byte {
+	if len(tail) == 0 {
+		return head
+	}
+	w.joined = splice.Append(w.joined[:0], body.contentType, head, tail, omitted)
+	return w.joined
 }
 
 // outline makes the skeleton of a body. Its words come from the caller and the provider, so it is redacted too,

@@ -312,7 +312,7 @@ func TestHundredMegabytesPassInBoundedMemory(t *testing.T) {
 	}
 	request, end := b.pair()
 	for _, p := range []*event.Payload{request.Request.Payload, end.Response.Payload} {
-		if p.WireBytes != size || p.CapturedBytes != 1<<20 || p.State != event.PayloadState_PAYLOAD_STATE_TRUNCATED {
+		if p.WireBytes != size || p.CapturedBytes != 80<<10 || p.State != event.PayloadState_PAYLOAD_STATE_TRUNCATED {
 			t.Errorf("wire %d captured %d %v", p.WireBytes, p.CapturedBytes, p.State)
 		}
 	}
@@ -364,7 +364,7 @@ func TestShortMemoryDropsBodiesFirst(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-release
 	})
-	b := newBench(t, benchOptions{upstream: up.URL, config: func(c *Config) { c.MaxInFlightBytes = minInFlightBytes }})
+	b := newBench(t, benchOptions{upstream: up.URL, config: func(c *Config) { c.MaxInFlightBytes, c.MaxBodyBytes = minInFlightBytes, 1<<20 }})
 	var wg sync.WaitGroup
 	for range 8 { // 8 open answers of 300 KiB want 2.4 MiB
 		wg.Go(func() {

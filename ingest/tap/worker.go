@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/modeltrail/modeltrail/ingest/background"
 	"github.com/modeltrail/modeltrail/schemas/event"
 )
 
@@ -38,6 +39,7 @@ type worker struct {
 	closed bool
 
 	body     []byte // scratch: captured bytes in one piece
+	joined   []byte // scratch: a long body's beginning and end in one text
 	skeleton []byte // scratch: an outline before redaction
 	env      event.Envelope
 	request  event.Request
@@ -81,7 +83,7 @@ func (w *worker) refuse(c *call, phase event.Phase, reason string) {
 	}
 	body.mu.Lock()
 	body.free(&w.tap.chunks)
-	body.captured, body.starved = 0, true
+	body.starved = true
 	body.mu.Unlock()
 }
 
@@ -99,7 +101,7 @@ func (w *worker) take(spare []job, doze bool) []job {
 
 func (w *worker) run() {
 	defer w.tap.stopped.Done()
-	yieldToCalls()
+	background.Yield()
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	var spare []job

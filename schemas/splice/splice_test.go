@@ -136,7 +136,7 @@ func TestEveryJoinIsJSONOrTheHead(t *testing.T) {
 			head := 1 + random.IntN(len(whole)-1)
 			tail := 1 + random.IntN(len(whole)-head)
 			got := join("application/json", string(whole), head, tail)
-			if int(head)+int(tail) == len(whole) {
+			if head+tail == len(whole) {
 				continue
 			}
 			switch {
