@@ -30,8 +30,8 @@ func makeOriginal(t *testing.T, key []byte) original {
 	o := original{data: map[string][]byte{}, ends: map[string][]end{}}
 	for run := range 3 { // each run leaves a segment
 		l := open(t, cfg, key)
-		for i := range 4 {
-			if _, err := l.Append([]Record{numbered(4*run+i+1, 3+i)}); err != nil {
+		for i := range 3 {
+			if _, err := l.Append([]Record{numbered(3*run+i+1, i)}); err != nil {
 				t.Fatal(err)
 			}
 			s := l.segments[len(l.segments)-1]
@@ -49,7 +49,7 @@ func makeOriginal(t *testing.T, key []byte) original {
 		name := filepath.Base(path)
 		o.files, o.data[name] = append(o.files, name), data
 	}
-	if len(o.files) != 3 || len(o.records) != 12 {
+	if len(o.files) != 3 || len(o.records) != 9 {
 		t.Fatalf("%d files, %d records", len(o.files), len(o.records))
 	}
 	return o
@@ -59,7 +59,11 @@ func makeOriginal(t *testing.T, key []byte) original {
 // records that end before it, those of other segments, in order, unchanged, and nothing else.
 func (o original) check(t *testing.T, key []byte, changed string, data []byte, from int64) {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp(fastDir(), "spool-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
 	for _, name := range o.files {
 		content := o.data[name]
 		if name == changed {
@@ -78,7 +82,7 @@ func (o original) check(t *testing.T, key []byte, changed string, data []byte, f
 	have := map[uint64]bool{}
 	var before uint64
 	for _, r := range got {
-		if r.Seq <= before || r.Seq > 12 {
+		if r.Seq <= before || r.Seq > 9 {
 			t.Fatalf("byte %d of %s: sequence %d after %d", from, changed, r.Seq, before)
 		}
 		if diff := cmp.Diff(o.records[r.Seq-1], r); diff != "" {
@@ -94,12 +98,23 @@ func (o original) check(t *testing.T, key []byte, changed string, data []byte, f
 			}
 		}
 	}
+	if from%16 != 0 {
+		return
+	}
 	if _, err := l.Append([]Record{numbered(99, 1)}); err != nil {
 		t.Fatal(err)
 	}
 	if more := drainAll(t, l); len(more) != len(got)+1 || !bytes.Equal(more[len(got)].Key, []byte("key-99")) {
 		t.Fatalf("byte %d of %s: %d records after an append, %d before", from, changed, len(more), len(got))
 	}
+}
+
+// fastDir is a folder in memory where there is one: thousands of small logs are made.
+func fastDir() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
 }
 
 func TestEveryCutAndEveryDamagedByteLeavesTheIntactRecords(t *testing.T) {
@@ -158,7 +173,7 @@ func TestDamageInTheMiddleLosesOnlyItsRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if got := drainAll(t, l); len(got) != 11 || got[5].Seq != 7 {
+	if got := drainAll(t, l); len(got) != 8 || got[4].Seq != 6 {
 		t.Errorf("%d records", len(got))
 	}
 	drainAll(t, l)
