@@ -166,6 +166,14 @@ func (l *Log) Err() error {
 	return l.err
 }
 
+// Broken is Err without ErrFull: a full spool works as it should.
+func (l *Log) Broken() error {
+	if err := l.Err(); !errors.Is(err, ErrFull) {
+		return err
+	}
+	return nil
+}
+
 // Bytes is the size of all segments.
 func (l *Log) Bytes() int64 {
 	l.mu.Lock()
