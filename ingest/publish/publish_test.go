@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -392,26 +391,4 @@ func blackhole(t *testing.T) string {
 	}
 	t.Cleanup(func() { l.Close() })
 	return l.Addr().String()
-}
-
-// gate is a dialer that can be shut.
-type gate struct {
-	mu   sync.Mutex
-	open bool
-}
-
-func (g *gate) set(open bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.open = open
-}
-
-func (g *gate) dial(ctx context.Context, network, host string) (net.Conn, error) {
-	g.mu.Lock()
-	open := g.open
-	g.mu.Unlock()
-	if !open {
-		return nil, errors.New("gate is shut")
-	}
-	return (&net.Dialer{}).DialContext(ctx, network, host)
 }
