@@ -10,6 +10,9 @@ const (
 	// fetchBytes and fetchRecords bound what is read from the spool at once.
 	fetchBytes   = 256 << 10
 	fetchRecords = 256
+	// drainPause lies between two such pieces, so at most 12 800 envelopes a second come from the spool: a backlog must
+	// not take from calls, once Kafka is back, what the outage did not.
+	drainPause = 20 * time.Millisecond
 )
 
 // drainer sends what waits whenever the window has room, reads what is only in the spool, and looks after the time.
@@ -26,7 +29,26 @@ func (p *Publisher) drainer() {
 		case <-p.wake:
 		}
 		for p.refill() {
+			if !p.rest() {
+				return
+			}
 		}
+	}
+}
+
+// rest lets calls have the processor between two pieces of a backlog. False means that the publisher stops.
+func (p *Publisher) rest() bool {
+	p.mu.Lock()
+	hurried := p.closed
+	p.mu.Unlock()
+	if hurried {
+		return true
+	}
+	select {
+	case <-p.stop:
+		return false
+	case <-time.After(drainPause):
+		return true
 	}
 }
 

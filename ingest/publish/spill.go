@@ -14,6 +14,10 @@ import (
 // chunkBytes is how much goes to the spool with one write, in bytes.
 const chunkBytes = 256 << 10
 
+// keepBytes is how much of what lies in the spool is in memory too: more than the window, so that nothing is read back
+// while Kafka keeps up.
+const keepBytes = 2 * windowBytes
+
 // mark is how much memory what waits may take before it waits on disk alone.
 func (p *Publisher) mark() int64 { return int64(p.cfg.MaxBufferedBytes) / 2 }
 
@@ -71,12 +75,12 @@ func (p *Publisher) spoolDurable(items []*item) (func(context.Context) error, er
 	}, nil
 }
 
-// enterSpooled puts what the spool holds at the end of the line, with its bytes while memory is below its mark and
-// nothing before it is on disk alone.
+// enterSpooled puts what the spool holds at the end of the line, with its bytes while they are few and nothing before it
+// is on disk alone.
 func (p *Publisher) enterSpooled(it *item, seq uint64) {
 	it.seq = seq
 	p.metrics.spooled.Inc()
-	if p.line.runs == 0 && p.bytes+it.size <= p.mark() && p.items < p.cfg.MaxBufferedRecords/2 {
+	if p.line.runs == 0 && p.bytes+it.size <= keepBytes && p.items < p.cfg.MaxBufferedRecords/2 {
 		p.enter(it)
 		return
 	}
@@ -185,8 +189,27 @@ func (p *Publisher) startSpill() {
 	p.log.Warn().Dur("oldest", p.oldestAge()).Int64("bytes", p.bytes).Msg("Kafka does not keep up: spilling to the spool")
 	if p.spoolDown == nil {
 		_ = p.spoolLoose() // refusedBySpool has said why
+		p.shed()
 	}
 	p.gate()
+}
+
+// shed frees the memory of what waits and lies in the spool, beyond keepBytes.
+func (p *Publisher) shed() {
+	waiting := p.line.nodes[p.line.head:]
+	kept := line{nodes: make([]node, 0, len(waiting))}
+	for _, n := range waiting {
+		switch {
+		case n.it == nil:
+			kept.pushRun(n.first, n.last)
+		case n.it.seq > 0 && (kept.runs > 0 || p.bytes > keepBytes):
+			p.free(n.it)
+			kept.pushRun(n.it.seq, n.it.seq)
+		default:
+			kept.push(n.it)
+		}
+	}
+	p.line = kept
 }
 
 // endSpill lets envelopes go to Kafka directly again once nothing waits on disk alone and Kafka keeps up.
