@@ -14,7 +14,11 @@ unchanged and publishes what it saw to Kafka: who called, with which credential 
 key), what went out and what came back, with secrets and personal data removed.
 
 A call is never slowed or failed by the audit. When Kafka is away, envelopes wait in bounded memory; what does not
-fit is dropped, counted, and visible in the next envelope.
+fit is dropped, counted, and visible in the next envelope. With --spool-dir they wait on disk instead and survive
+restarts; with --durability spool-first each one is on disk before it is sent:
+
+  modeltrail-tap --upstream openai=https://api.openai.com --brokers 127.0.0.1:9092 \
+    --spool-dir /var/lib/modeltrail/spool --durability spool-first
 
 Point a client at the tap by its base URL:
 
@@ -39,7 +43,8 @@ More than routes, such as capture modes per route, upstream credentials, TLS and
     tls: {enabled: true}
 
 Health, readiness and Prometheus metrics are at http://127.0.0.1:9464 (/healthz, /readyz, /metrics).
-SIGTERM stops new calls, lets running ones end and publishes what waits, at most for tap.drain_timeout.
+SIGTERM stops new calls, lets running ones end and publishes what waits, at most for tap.drain_timeout. With a spool
+the rest waits there for the next start.
 
 Exit codes: 0 stopped cleanly, 1 could not serve, 2 wrong flags or configuration, 3 calls or envelopes were lost at
 the deadline of the shutdown.`
@@ -63,13 +68,15 @@ func newCommand() *cobra.Command {
 		},
 	}
 	fs := root.Flags()
-	fs.StringVar(&f.config, "config", "", "YAML file with the sections tap, publish, kafka and admin")
+	fs.StringVar(&f.config, "config", "", "YAML file with the sections tap, publish, spool, kafka and admin")
 	fs.StringArrayVar(&f.upstreams, "upstream", nil, "NAME=URL: relay calls below /NAME to URL; may be repeated")
 	fs.StringSliceVar(&f.brokers, "brokers", nil, "Kafka brokers as host:port, comma-separated")
 	fs.StringVar(&f.listen, "listen", "", "address of the proxy (default 127.0.0.1:8080)")
 	fs.StringVar(&f.admin, "admin", "", "address of health and metrics (default 127.0.0.1:9464)")
 	fs.StringVar(&f.instance, "instance", "", "stable name of this tap (default the host name)")
 	fs.StringVar(&f.capture, "capture", "", "what is kept of bodies: metadata, hash, redacted, full (default redacted)")
+	fs.StringVar(&f.spoolDir, "spool-dir", "", "folder in which envelopes wait for Kafka (default none: they wait in memory)")
+	fs.StringVar(&f.durability, "durability", "", "memory, spill or spool-first (default spill with --spool-dir, else memory)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	root.AddCommand(&cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,

@@ -13,6 +13,7 @@ import (
 	"github.com/modeltrail/modeltrail/cmd/internal/admin"
 	"github.com/modeltrail/modeltrail/cmd/internal/kafka"
 	"github.com/modeltrail/modeltrail/ingest/publish"
+	"github.com/modeltrail/modeltrail/ingest/spool"
 	"github.com/modeltrail/modeltrail/ingest/tap"
 )
 
@@ -23,19 +24,20 @@ const maxConfigBytes = 1 << 20
 type Config struct {
 	Tap     tap.Config     `yaml:"tap"`
 	Publish publish.Config `yaml:"publish"`
+	Spool   spool.Config   `yaml:"spool"`
 	Kafka   kafka.Config   `yaml:"kafka"`
 	Admin   admin.Config   `yaml:"admin"`
 }
 
 func defaultConfig() Config {
 	return Config{
-		Tap: tap.DefaultConfig(), Publish: publish.DefaultConfig(), Kafka: kafka.DefaultConfig(), Admin: admin.DefaultConfig(),
+		Tap: tap.DefaultConfig(), Publish: publish.DefaultConfig(), Spool: spool.DefaultConfig(), Kafka: kafka.DefaultConfig(), Admin: admin.DefaultConfig(),
 	}
 }
 
 // Validate reports every fault of the file.
 func (c Config) Validate() error {
-	errs := []error{c.Tap.Validate(), c.Publish.Validate(), c.Kafka.Validate(), c.Admin.Validate()}
+	errs := []error{c.Tap.Validate(), c.Publish.Validate(), c.Spool.Validate(), c.Kafka.Validate(), c.Admin.Validate()}
 	if len(c.Kafka.Brokers) == 0 {
 		errs = append(errs, errors.New("kafka.brokers: name one broker or more, for example --brokers 127.0.0.1:9092"))
 	}
@@ -48,6 +50,7 @@ func (c Config) Validate() error {
 // flags are the command line's values; set ones win over the file.
 type flags struct {
 	config, listen, admin, instance, capture, logLevel string
+	spoolDir, durability                               string
 	upstreams, brokers                                 []string
 }
 
@@ -71,6 +74,7 @@ func (f flags) load() (Config, error) {
 		field *string
 	}{
 		{f.listen, &cfg.Tap.Listen}, {f.instance, &cfg.Tap.Instance}, {f.capture, &cfg.Tap.Capture}, {f.admin, &cfg.Admin.Listen},
+		{f.spoolDir, &cfg.Spool.Dir}, {f.durability, &cfg.Tap.Durability},
 	} {
 		if o.value != "" {
 			*o.field = o.value

@@ -28,7 +28,7 @@ func serve(ctx context.Context, cfg Config, log zerolog.Logger) error {
 	}
 	defer client.Close()
 	server, err := tapserver.New(tapserver.Settings{
-		Tap: cfg.Tap, Publish: cfg.Publish, Topic: cfg.Kafka.Topics.Envelopes, Client: client,
+		Tap: cfg.Tap, Publish: cfg.Publish, Spool: cfg.Spool, Topic: cfg.Kafka.Topics.Envelopes, Client: client,
 		Version: version, Logger: log, Registerer: registry,
 	})
 	if err != nil {
@@ -38,7 +38,7 @@ func serve(ctx context.Context, cfg Config, log zerolog.Logger) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w: %w", err, errServe), server.Close())
 	}
-	endpoint.AddCheck("kafka", client.Ping)
+	endpoint.AddCheck("spool", server.CheckSpool) // not Kafka: the tap serves and keeps envelopes also without it
 	log.Info().Str("admin", endpoint.Addr()).Strs("brokers", cfg.Kafka.Brokers).Str("version", version).Msg("modeltrail-tap started")
 	err = server.Run(ctx)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

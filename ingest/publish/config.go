@@ -13,7 +13,8 @@ type Config struct {
 	MaxBufferedRecords int           `yaml:"max_buffered_records" json:"max_buffered_records" jsonschema_description:"Envelopes that may wait for a broker, as a number. Default 20000."`
 	MaxRecordBytes     int           `yaml:"max_record_bytes" json:"max_record_bytes" jsonschema_description:"Largest uncompressed batch in bytes; the broker's own limit counts compressed bytes. Default 1310720."`
 	Linger             time.Duration `yaml:"linger" json:"linger" jsonschema_description:"How long a batch waits for more envelopes. Default 20ms."`
-	DeliveryTimeout    time.Duration `yaml:"delivery_timeout" json:"delivery_timeout" jsonschema_description:"After this an undelivered envelope is dropped and counted; 0s waits as long as memory lasts. Default 0s."`
+	SpillAfter         time.Duration `yaml:"spill_after" json:"spill_after" jsonschema_description:"Age of the oldest unacknowledged envelope from which durability spill writes to the spool. Default 2s."`
+	DeliveryTimeout    time.Duration `yaml:"delivery_timeout" json:"delivery_timeout" jsonschema_description:"After this an undelivered envelope of durability memory is dropped and counted, others are sent again; 0s waits as long as memory lasts. Default 0s."`
 }
 
 // zstdFastest is zstd.SpeedFastest of klauspost/compress: half the work of its default for a few percent more bytes.
@@ -23,6 +24,7 @@ const zstdFastest = 1
 func DefaultConfig() Config {
 	return Config{
 		MaxBufferedBytes: 12 << 20, MaxBufferedRecords: 20_000, MaxRecordBytes: 1280 << 10, Linger: 20 * time.Millisecond,
+		SpillAfter: 2 * time.Second,
 	}
 }
 
@@ -41,6 +43,9 @@ func (c Config) Validate() error {
 	if c.Linger < 0 || c.Linger > time.Minute {
 		errs = append(errs, errors.New("publish.linger: must be from 0s to 1m"))
 	}
+	if c.SpillAfter < 10*time.Millisecond || c.SpillAfter > time.Hour {
+		errs = append(errs, errors.New("publish.spill_after: must be from 10ms to 1h"))
+	}
 	if c.DeliveryTimeout != 0 && c.DeliveryTimeout < time.Second {
 		errs = append(errs, errors.New("publish.delivery_timeout: must be 0s or 1s and more"))
 	}
@@ -48,15 +53,13 @@ func (c Config) Validate() error {
 }
 
 // Options returns the producer options the client must be built with: every in-sync replica acknowledges,
-// idempotent, compressed with zstd, and bounded. The client's own bounds lie above those of Publish, so that a
-// refusal is always seen at once.
+// idempotent, compressed with zstd, and bounded. The client holds a window of what waits; the publisher holds the rest.
 func (c Config) Options() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		compression(),
 		kgo.ProducerBatchMaxBytes(int32(c.MaxRecordBytes)),
-		kgo.MaxBufferedBytes(2*c.MaxBufferedBytes + 2*c.MaxRecordBytes),
-		kgo.MaxBufferedRecords(2*c.MaxBufferedRecords + 2),
+		kgo.MaxBufferedBytes(2*windowBytes + 2*c.MaxRecordBytes),
 		kgo.ProducerLinger(c.Linger),
 		kgo.RecordDeliveryTimeout(c.DeliveryTimeout),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),

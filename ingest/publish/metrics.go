@@ -22,10 +22,19 @@ const (
 	reasonAborted    = "shutdown"
 	reasonAuth       = "not_authorized"
 	reasonOther      = "other"
+	// reasonSpoolFull: spool and memory are full.
+	reasonSpoolFull = "spool_full"
+	// reasonSpoolFailed: the disk refuses and memory is full.
+	reasonSpoolFailed = "spool_failed"
+	// reasonSpoolDamage: lost in the spool's files.
+	reasonSpoolDamage = "spool_damage"
 )
 
 func reasons() []string {
-	return []string{reasonBufferFull, reasonClosed, reasonTimeout, reasonTooLarge, reasonAborted, reasonAuth, reasonOther}
+	return []string{
+		reasonBufferFull, reasonClosed, reasonTimeout, reasonTooLarge, reasonAborted, reasonAuth, reasonOther,
+		reasonSpoolFull, reasonSpoolFailed, reasonSpoolDamage,
+	}
 }
 
 // failure maps a delivery error to a reason.
@@ -47,16 +56,17 @@ func failure(err error) string {
 
 type metrics struct {
 	accepted, published, stripped prometheus.Counter
+	spooled, spills, bound        prometheus.Counter
 	dropped                       *prometheus.CounterVec
 	byReason                      map[string]prometheus.Counter
-	inFlight, waiting             prometheus.GaugeFunc
+	inFlight, waiting, spilling   prometheus.GaugeFunc
 }
 
 func newMetrics(p *Publisher) metrics {
 	m := metrics{
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "modeltrail_publish_accepted_envelopes_total",
-			Help: "Envelopes offered for publishing. Equals published + dropped + in flight.",
+			Help: "Envelopes offered for publishing or found in the spool at the start. Equals published + dropped + in flight.",
 		}),
 		published: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "modeltrail_publish_published_envelopes_total", Help: "Envelopes acknowledged by all in-sync replicas.",
@@ -69,11 +79,30 @@ func newMetrics(p *Publisher) metrics {
 			Name: "modeltrail_publish_dropped_envelopes_total", Help: "Envelopes given up, by reason.",
 		}, []string{"reason"}),
 		inFlight: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "modeltrail_publish_in_flight_envelopes", Help: "Envelopes that wait for a broker.",
-		}, func() float64 { return float64(p.records.Load()) }),
+			Name: "modeltrail_publish_in_flight_envelopes", Help: "Envelopes that wait for a broker, in memory and in the spool.",
+		}, func() float64 { return float64(p.pending.Load()) }),
 		waiting: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "modeltrail_publish_in_flight_bytes", Help: "Bytes of envelopes that wait for a broker.",
-		}, func() float64 { return float64(p.bytes.Load()) }),
+			Name: "modeltrail_publish_in_flight_bytes", Help: "Bytes of memory that waiting envelopes take.",
+		}, func() float64 { return float64(p.held.Load()) }),
+		spilling: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "modeltrail_publish_spilling", Help: "1 while envelopes of durability spill go through the spool.",
+		}, func() float64 {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.spilling {
+				return 1
+			}
+			return 0
+		}),
+		spooled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "modeltrail_publish_spooled_envelopes_total", Help: "Envelopes written to the spool.",
+		}),
+		spills: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "modeltrail_publish_spills_total", Help: "Times that spilling began because Kafka did not keep up.",
+		}),
+		bound: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "modeltrail_publish_spool_refusals_total", Help: "Times that the spool began to take no envelopes: at its bound, or the disk refused.",
+		}),
 		byReason: map[string]prometheus.Counter{},
 	}
 	for _, reason := range reasons() {
@@ -88,7 +117,9 @@ func (m metrics) register(r prometheus.Registerer) error {
 	if r == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{m.accepted, m.published, m.stripped, m.dropped, m.inFlight, m.waiting} {
+	for _, c := range []prometheus.Collector{
+		m.accepted, m.published, m.stripped, m.dropped, m.inFlight, m.waiting, m.spilling, m.spooled, m.spills, m.bound,
+	} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("register publish metrics: %w", err)
 		}
@@ -104,17 +135,35 @@ type warner struct {
 }
 
 func (w *warner) say(reason string, err error) {
+	if w.due(reason) {
+		w.log.Error().Str("reason", reason).Err(err).Msg("envelopes dropped")
+	}
+}
+
+// retry tells that brokers refuse what is not given up.
+func (w *warner) retry(err error) {
+	if w.due("retry") {
+		w.log.Warn().Str("reason", failure(err)).Err(err).Msg("envelopes not delivered; they are sent again")
+	}
+}
+
+// reading tells that the spool cannot be read at present.
+func (w *warner) reading(err error) {
+	if w.due("reading") {
+		w.log.Error().Err(err).Msg("spool cannot be read; it is tried again")
+	}
+}
+
+func (w *warner) due(what string) bool {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	now := time.Now()
+	if now.Sub(w.last[what]) < 10*time.Second {
+		return false
+	}
 	if w.last == nil {
 		w.last = map[string]time.Time{}
 	}
-	quiet := now.Sub(w.last[reason]) < 10*time.Second
-	if !quiet {
-		w.last[reason] = now
-	}
-	w.mu.Unlock()
-	if !quiet {
-		w.log.Error().Str("reason", reason).Err(err).Msg("envelopes dropped")
-	}
+	w.last[what] = now
+	return true
 }

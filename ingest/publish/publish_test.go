@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +49,7 @@ func newPublisher(t *testing.T, cfg Config, brokers ...string) *Publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = closed(t, p, 10*time.Millisecond) })
 	return p
 }
 
@@ -266,8 +266,8 @@ func TestUnreachableBrokerNeverBlocksAndMemoryStaysBounded(t *testing.T) {
 			if d := time.Since(start); d > time.Second {
 				t.Errorf("1000 envelopes took %v", d)
 			}
-			if refused < 900 || refused == 1000 || p.bytes.Load() > int64(cfg.MaxBufferedBytes) {
-				t.Errorf("%d refused, %d bytes wait", refused, p.bytes.Load())
+			if refused < 900 || refused == 1000 || p.held.Load() > int64(cfg.MaxBufferedBytes) {
+				t.Errorf("%d refused, %d bytes wait", refused, p.held.Load())
 			}
 			balanced(t, p)
 			if err := closed(t, p, 200*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
@@ -338,6 +338,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"publish.max_buffered_bytes":   func(c *Config) { c.MaxBufferedBytes = 1 },
 		"publish.max_buffered_records": func(c *Config) { c.MaxBufferedRecords = 0 },
 		"publish.linger":               func(c *Config) { c.Linger = -1 },
+		"publish.spill_after":          func(c *Config) { c.SpillAfter = 0 },
 		"publish.delivery_timeout":     func(c *Config) { c.DeliveryTimeout = time.Millisecond },
 	} {
 		cfg := DefaultConfig()
@@ -355,7 +356,7 @@ func TestWithoutBodyKeepsEverythingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stripped, err := withoutBody(value)
+	stripped, _, err := withoutBody(value)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,26 +391,4 @@ func blackhole(t *testing.T) string {
 	}
 	t.Cleanup(func() { l.Close() })
 	return l.Addr().String()
-}
-
-// gate is a dialer that can be shut.
-type gate struct {
-	mu   sync.Mutex
-	open bool
-}
-
-func (g *gate) set(open bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.open = open
-}
-
-func (g *gate) dial(ctx context.Context, network, host string) (net.Conn, error) {
-	g.mu.Lock()
-	open := g.open
-	g.mu.Unlock()
-	if !open {
-		return nil, errors.New("gate is shut")
-	}
-	return (&net.Dialer{}).DialContext(ctx, network, host)
 }

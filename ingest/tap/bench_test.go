@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/modeltrail/modeltrail/ingest/publish"
 	"github.com/modeltrail/modeltrail/schemas/event"
 	"github.com/modeltrail/modeltrail/schemas/wire"
 )
@@ -16,10 +17,12 @@ import (
 // marshalling is a publisher that does what the real one does before the client takes over.
 type marshalling struct{ buf []byte }
 
-func (m *marshalling) Publish(env *event.Envelope) error {
+func (m *marshalling) PublishAs(env *event.Envelope, _ publish.Durability) error {
 	m.buf = wire.MarshalEnvelope(m.buf[:0], env)
 	return nil
 }
+
+func (*marshalling) Takes(publish.Durability) bool { return true }
 
 func (*marshalling) Lost() uint64 { return 0 }
 

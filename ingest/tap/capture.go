@@ -30,6 +30,9 @@ func (b *budget) take(n, limit int64) bool {
 	return true
 }
 
+// strained reports that bodies have used up their part and envelopes half of what is left for them.
+func (b *budget) strained() bool { return b.used.Load() > b.body+(b.max-b.body)/2 }
+
 func (b *budget) give(n int64) { b.used.Add(-n) }
 
 // chunk is one pooled piece of a captured body.

@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/modeltrail/modeltrail/ingest/credential"
@@ -22,6 +23,8 @@ type Config struct {
 	TrustForwardedFor bool              `yaml:"trust_forwarded_for" json:"trust_forwarded_for" jsonschema_description:"Take the client address from X-Forwarded-For, when a trusted gateway stands in front. Default false."`
 	EncryptionKey     secret.Secret     `yaml:"encryption_key" json:"encryption_key" jsonschema_description:"Key of capture mode full, hex or base64 of 32 bytes. Required by that mode."`
 	EncryptionKeyID   string            `yaml:"encryption_key_id" json:"encryption_key_id" jsonschema_description:"Name of the encryption key, written beside every encrypted body. Default key-1."`
+	Durability        string            `yaml:"durability" json:"durability" jsonschema:"enum=,enum=memory,enum=spill,enum=spool-first" jsonschema_description:"What envelopes wait in until Kafka has them, where a route does not say: memory, spill (memory, and the spool when Kafka lags) or spool-first (the spool, then Kafka). Empty means spill when there is a spool, else memory."`
+	OnAuditFailure    string            `yaml:"on_audit_failure" json:"on_audit_failure" jsonschema:"enum=open,enum=closed" jsonschema_description:"What becomes of calls while their envelopes cannot be kept, where a route does not say: open serves and counts what is dropped, closed answers 503. Default open."`
 	ConnectTimeout    time.Duration     `yaml:"connect_timeout" json:"connect_timeout" jsonschema_description:"Limit of one connection attempt to an upstream where a route does not say. Default 10s."`
 	DrainTimeout      time.Duration     `yaml:"drain_timeout" json:"drain_timeout" jsonschema_description:"How long running calls and unpublished envelopes may take at shutdown. Default 20s."`
 	Credential        credential.Config `yaml:"credential" json:"credential" jsonschema_description:"How callers' credentials become fingerprints."`
@@ -36,6 +39,8 @@ type Route struct {
 	Provider        string           `yaml:"provider" json:"provider" jsonschema_description:"Provider as an OpenTelemetry gen_ai.provider.name, for example openai. Default empty, found from the call."`
 	Dialect         string           `yaml:"dialect" json:"dialect" jsonschema_description:"Wire format of the calls. Default empty, found from the path."`
 	Capture         string           `yaml:"capture" json:"capture" jsonschema_description:"What is kept of bodies: metadata, hash, redacted or full. Default tap.capture."`
+	Durability      string           `yaml:"durability" json:"durability" jsonschema_description:"What envelopes wait in: memory, spill or spool-first. Default tap.durability."`
+	OnAuditFailure  string           `yaml:"on_audit_failure" json:"on_audit_failure" jsonschema_description:"What becomes of calls while their envelopes cannot be kept: open or closed. Default tap.on_audit_failure."`
 	StripPrefix     *bool            `yaml:"strip_prefix" json:"strip_prefix" jsonschema_description:"Remove the prefix before the call goes upstream. Default true."`
 	MaxBodyBytes    int              `yaml:"max_body_bytes" json:"max_body_bytes" jsonschema_description:"Bytes kept of one body. Default tap.max_body_bytes."`
 	ConnectTimeout  time.Duration    `yaml:"connect_timeout" json:"connect_timeout" jsonschema_description:"Limit of one connection attempt. Default tap.connect_timeout."`
@@ -54,11 +59,26 @@ type HeaderOverride struct {
 // DefaultConfig returns the defaults, without routes.
 func DefaultConfig() Config {
 	return Config{
-		Listen: "127.0.0.1:8080", Gateway: "modeltrail-tap", Capture: "redacted",
+		Listen: "127.0.0.1:8080", Gateway: "modeltrail-tap", Capture: "redacted", OnAuditFailure: auditOpen,
 		MaxBodyBytes: 80 << 10, MaxInFlightBytes: 12 << 20, Workers: 1, Headers: DefaultHeaders(),
 		EncryptionKeyID: "key-1", ConnectTimeout: 10 * time.Second, DrainTimeout: 20 * time.Second,
 		Credential: credential.DefaultConfig(), Redact: redact.DefaultConfig(),
 	}
+}
+
+// Values of on_audit_failure.
+const (
+	auditOpen   = "open"
+	auditClosed = "closed"
+)
+
+// Durabilities returns the configured words, the default of the routes first; "" stands for the default.
+func (c Config) Durabilities() []string {
+	words := []string{c.Durability}
+	for _, r := range c.Routes {
+		words = append(words, cmp.Or(r.Durability, c.Durability))
+	}
+	return words
 }
 
 // DefaultHeaders returns the headers that are kept by default: who calls, how calls correlate, limits, versions.

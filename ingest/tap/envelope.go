@@ -47,7 +47,7 @@ func (w *worker) make(c *call, phase event.Phase) {
 		if telling(p, c.route.mode) {
 			p.Outline = nil
 		}
-		w.tap.publish(env)
+		w.tap.publish(env, c.route.durability)
 		p.Outline = outline
 		w.remember(c, p)
 		c.request.free(&w.tap.chunks)
@@ -56,7 +56,7 @@ func (w *worker) make(c *call, phase event.Phase) {
 	env.ObservedUnixNano = uint64(c.endAt)
 	request.Payload = cmp.Or(c.known.payload, w.missing(&c.request))
 	env.Response = w.response(c)
-	w.tap.publish(env)
+	w.tap.publish(env, c.route.durability)
 	c.answer.free(&w.tap.chunks)
 	c.request.free(&w.tap.chunks)
 	w.tap.budget.give(c.known.charged)

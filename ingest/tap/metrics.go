@@ -21,6 +21,7 @@ const (
 
 type metrics struct {
 	calls, envelopes, unrouted prometheus.Counter
+	refused                    prometheus.Counter
 	dropped, bodies            *prometheus.CounterVec
 	droppedBy, bodiesBy        map[string]prometheus.Counter
 	inFlight                   prometheus.GaugeFunc
@@ -34,6 +35,7 @@ func newMetrics(t *Tap) metrics {
 		calls:     counter("modeltrail_tap_seen_calls_total", "Calls seen."),
 		envelopes: counter("modeltrail_tap_handed_over_envelopes_total", "Envelopes handed to the publisher."),
 		unrouted:  counter("modeltrail_tap_unrouted_requests_total", "Requests that no route matched."),
+		refused:   counter("modeltrail_tap_refused_calls_total", "Calls answered with 503, since on_audit_failure is closed and envelopes cannot be kept."),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "modeltrail_tap_dropped_envelopes_total", Help: "Envelopes given up before publishing, by reason.",
 		}, []string{"reason"}),
@@ -62,7 +64,7 @@ func (m metrics) register(r prometheus.Registerer) error {
 	if r == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{m.calls, m.envelopes, m.unrouted, m.dropped, m.bodies, m.inFlight} {
+	for _, c := range []prometheus.Collector{m.calls, m.envelopes, m.unrouted, m.refused, m.dropped, m.bodies, m.inFlight} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("register tap metrics: %w", err)
 		}

@@ -12,10 +12,16 @@ import (
 )
 
 // Middleware audits each call that next serves. The route is the configured one whose prefix the path has; paths
-// without a route are audited under the name "default".
+// without a route are audited under the name "default". A call that could not be audited, on a route with on_audit_failure
+// closed, is answered with 503.
 func (t *Tap) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := t.begin(r, cmp.Or(byPath(t.routes, r.URL.Path), t.fallback))
+		rt := cmp.Or(byPath(t.routes, r.URL.Path), t.fallback)
+		if t.refuses(rt) {
+			refuseUnaudited(w)
+			return
+		}
+		c := t.begin(r, rt)
 		in := r
 		if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
 			in = withBody(r, c.tee(r.Body, r.ContentLength))

@@ -61,6 +61,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "no_route", "No route of the proxy matches this path.", "")
 		return
 	}
+	if p.tap.refuses(rt) {
+		refuseUnaudited(w)
+		return
+	}
 	if r.ProtoMajor == 1 {
 		// A provider may answer before it has read the request; without this the rest of the body breaks the call.
 		_ = http.NewResponseController(w).EnableFullDuplex()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/modeltrail/modeltrail/ingest/publish"
 	"github.com/modeltrail/modeltrail/schemas/event"
 )
 
@@ -24,6 +25,8 @@ type route struct {
 	set                     []setHeader
 	remove                  []string // canonical
 	connect, response       time.Duration
+	durability              publish.Durability
+	closed                  bool // calls are refused while their envelopes cannot be kept
 }
 
 type setHeader struct{ name, value string }
@@ -53,6 +56,10 @@ func newRoute(cfg Config, r Route) (*route, error) {
 		mode:  captureModes[cmp.Or(r.Capture, cfg.Capture)], maxBody: int64(cmp.Or(r.MaxBodyBytes, cfg.MaxBodyBytes)),
 		connect: cmp.Or(r.ConnectTimeout, cfg.ConnectTimeout), response: r.ResponseTimeout,
 	}
+	if made.durability, err = publish.ParseDurability(cmp.Or(r.Durability, cfg.Durability)); err != nil {
+		return nil, fmt.Errorf("durability of route %s: %w", r.Prefix, err)
+	}
+	made.closed = cmp.Or(r.OnAuditFailure, cfg.OnAuditFailure) == auditClosed
 	for _, h := range r.SetHeaders {
 		if !h.Secret.IsZero() {
 			made.remove = append(made.remove, credentialHeaders...)
@@ -67,7 +74,11 @@ func newRoute(cfg Config, r Route) (*route, error) {
 
 // defaultRoute describes calls that no configured route names.
 func defaultRoute(cfg Config) *route {
-	return &route{name: "default", mode: captureModes[cfg.Capture], maxBody: int64(cfg.MaxBodyBytes)}
+	durability, _ := publish.ParseDurability(cfg.Durability) // validated
+	return &route{
+		name: "default", mode: captureModes[cfg.Capture], maxBody: int64(cfg.MaxBodyBytes),
+		durability: durability, closed: cfg.OnAuditFailure == auditClosed,
+	}
 }
 
 // below reports whether path is prefix or lies below it, at whole segments.

@@ -3,7 +3,9 @@ package tap
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -19,6 +21,16 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 		return nil, err
 	}
 	return cipher.NewGCM(block)
+}
+
+// SpoolKey is the key for what lies on disk while bodies are captured in mode full. It is derived, so that the spool
+// and the bodies have keys of their own.
+func (c Config) SpoolKey() ([]byte, error) {
+	key, err := encryptionKey(c.EncryptionKey.Value())
+	if err != nil {
+		return nil, fmt.Errorf("tap.encryption_key: %w", err)
+	}
+	return hkdf.Key(sha256.New, key, nil, "modeltrail tap spool", 32)
 }
 
 // bound is what a ciphertext is tied to: it opens only in the envelope it was made for.

@@ -15,15 +15,18 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/modeltrail/modeltrail/ingest/credential"
+	"github.com/modeltrail/modeltrail/ingest/publish"
 	"github.com/modeltrail/modeltrail/ingest/redact"
 	"github.com/modeltrail/modeltrail/schemas/event"
 )
 
 // Publisher takes envelopes toward Kafka. ingest/publish is the one in use.
 type Publisher interface {
-	// Publish MUST NOT block and MUST NOT keep env or anything it points to. It may take the body out of env when
-	// there is no room for it. An error means that the envelope was not taken.
-	Publish(env *event.Envelope) error
+	// PublishAs MUST NOT wait for a broker and MUST NOT keep env or anything it points to. It may write to disk and may
+	// take the body out of env when there is no room for it. An error means that the envelope was not taken.
+	PublishAs(env *event.Envelope, how publish.Durability) error
+	// Takes reports whether envelopes of a durability are taken at present. It costs one atomic load.
+	Takes(how publish.Durability) bool
 	// Lost counts envelopes that were taken and given up later.
 	Lost() uint64
 }
@@ -156,14 +159,23 @@ func (t *Tap) drop(reason string) {
 	t.metrics.dropEnvelope(reason)
 }
 
+// refuses reports that a call must not be served, since what it would leave behind cannot be kept.
+func (t *Tap) refuses(r *route) bool {
+	if !r.closed || t.set.Publisher.Takes(r.durability) && t.budget.used.Load() <= t.budget.body {
+		return false
+	}
+	t.metrics.refused.Inc()
+	return true
+}
+
 // publish numbers env and hands it over. A refused envelope leaves no gap in the numbers: it shows in the next
 // one's dropped_total.
-func (t *Tap) publish(env *event.Envelope) {
+func (t *Tap) publish(env *event.Envelope, how publish.Durability) {
 	t.publishing.Lock()
 	defer t.publishing.Unlock()
 	env.Source.Sequence = t.sequence + 1
 	env.Source.DroppedTotal = t.Dropped()
-	if err := t.set.Publisher.Publish(env); err != nil {
+	if err := t.set.Publisher.PublishAs(env, how); err != nil {
 		t.drop(dropRefused)
 		return
 	}

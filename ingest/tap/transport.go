@@ -11,7 +11,8 @@ import (
 )
 
 // RoundTripper returns a transport that relays through next and audits each call. A nil next means
-// http.DefaultTransport. The route is the configured one whose upstream is the request's host and path.
+// http.DefaultTransport. The route is the configured one whose upstream is the request's host and path. The error is an
+// *UnavailableError when the call could not be audited and its route's on_audit_failure is closed.
 func (t *Tap) RoundTripper(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
@@ -26,7 +27,14 @@ type transport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	c := t.tap.begin(r, cmp.Or(byUpstream(t.tap.routes, r.URL), t.tap.fallback))
+	rt := cmp.Or(byUpstream(t.tap.routes, r.URL), t.tap.fallback)
+	if t.tap.refuses(rt) {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
+		return nil, &UnavailableError{Route: rt.name, RetryAfter: retryAfter}
+	}
+	c := t.tap.begin(r, rt)
 	c.host, c.client = cmp.Or(r.Host, r.URL.Host), ""
 	out := r
 	if r.Body != nil && r.Body != http.NoBody {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/modeltrail/modeltrail/ingest/publish"
 	"github.com/modeltrail/modeltrail/schemas/event"
 )
 
@@ -44,7 +45,7 @@ func (c Config) Validate() error {
 	if c.DrainTimeout < 0 {
 		fault("drain_timeout: must be 0s or more")
 	}
-	errs = append(errs, c.validateCapture("tap", c.Capture))
+	errs = append(errs, c.validateCapture("tap", c.Capture), validateKeeping("tap", c.Durability, c.OnAuditFailure))
 	for _, name := range c.Headers {
 		if err := checkKeptHeader(name); err != nil {
 			fault("headers: %w", err)
@@ -98,6 +99,7 @@ func (c Config) validateRoute(key string, r Route) error {
 	if r.Capture != "" {
 		errs = append(errs, c.validateCapture(key, r.Capture))
 	}
+	errs = append(errs, validateKeeping(key, r.Durability, r.OnAuditFailure))
 	if r.MaxBodyBytes < 0 || r.ConnectTimeout < 0 || r.ResponseTimeout < 0 {
 		fault("max_body_bytes, connect_timeout, response_timeout: must not be negative")
 	}
@@ -113,6 +115,18 @@ func (c Config) validateRoute(key string, r Route) error {
 		if !validToken(name) {
 			fault("remove_headers: %q is not a header name", name)
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// validateKeeping checks what is said about envelopes that Kafka does not have yet.
+func validateKeeping(key, durability, onFailure string) error {
+	var errs []error
+	if _, err := publish.ParseDurability(durability); err != nil {
+		errs = append(errs, fmt.Errorf("%s.durability: %w", key, err))
+	}
+	if onFailure != "" && onFailure != auditOpen && onFailure != auditClosed {
+		errs = append(errs, fmt.Errorf("%s.on_audit_failure: %q is not open or closed", key, onFailure))
 	}
 	return errors.Join(errs...)
 }

@@ -136,6 +136,10 @@ func (w *worker) run() {
 func (w *worker) work(jobs []job) {
 	begun := time.Now()
 	for i, j := range jobs {
+		if w.tap.budget.strained() {
+			w.hasten(jobs[i:])
+			return
+		}
 		w.make(j.call, j.phase)
 		jobs[i] = job{}
 		w.tap.budget.give(envelopeCost)
@@ -144,6 +148,21 @@ func (w *worker) work(jobs []job) {
 			begun = time.Now()
 		}
 	}
+}
+
+// hasten makes jobs at once and at the priority of calls. It is for the moment before envelopes would be lost: bodies are
+// left out already, and a machine that is busy with something else would not let the worker's thread run.
+func (w *worker) hasten(jobs []job) {
+	made := make(chan struct{})
+	go func() { // on another thread than the worker's own
+		defer close(made)
+		for i, j := range jobs {
+			w.make(j.call, j.phase)
+			jobs[i] = job{}
+			w.tap.budget.give(envelopeCost)
+		}
+	}()
+	<-made
 }
 
 // hurried reports that the tap is closing.

@@ -17,16 +17,20 @@ func (p *Process) Tap(context.Context) (Role, string, error) {
 	if err != nil {
 		return Role{}, "", err
 	}
-	p.admin.AddCheck("kafka", client.Ping)
 	cfg := p.Config.Tap
 	cfg.Credential.KeyFile = KeyFile(p.Config)
+	spoolConfig := p.Config.Spool
+	if spoolConfig.Dir == "" {
+		spoolConfig.Dir = p.Config.Path("spool")
+	}
 	server, err := tapserver.New(tapserver.Settings{
-		Tap: cfg, Publish: p.Config.Publish, Topic: p.Config.Kafka.Topics.Envelopes, Client: client,
+		Tap: cfg, Publish: p.Config.Publish, Spool: spoolConfig, Topic: p.Config.Kafka.Topics.Envelopes, Client: client,
 		Version: p.Version, Logger: p.Log, Registerer: p.registry,
 	})
 	if err != nil {
 		return Role{}, "", err
 	}
+	p.admin.AddCheck("spool", server.CheckSpool) // not Kafka: the tap serves and keeps envelopes also without it
 	return Role{"tap", server.Run}, server.Addr(), nil
 }
 

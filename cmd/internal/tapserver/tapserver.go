@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/modeltrail/modeltrail/ingest/publish"
+	"github.com/modeltrail/modeltrail/ingest/spool"
 	"github.com/modeltrail/modeltrail/ingest/tap"
 )
 
@@ -27,8 +28,9 @@ var ErrDrain = errors.New("shutdown deadline passed")
 type Settings struct {
 	Tap        tap.Config
 	Publish    publish.Config
-	Topic      string      // where envelopes go
-	Client     *kgo.Client // made with Publish.Options; stays the caller's
+	Spool      spool.Config // without Dir there is none
+	Topic      string       // where envelopes go
+	Client     *kgo.Client  // made with Publish.Options; stays the caller's
 	Version    string
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer
@@ -40,6 +42,7 @@ type Server struct {
 	log       zerolog.Logger
 	listener  net.Listener
 	publisher *publish.Publisher
+	spool     *spool.Log // nil for none
 	tap       *tap.Tap
 	proxy     *tap.Proxy
 	http      *http.Server
@@ -53,14 +56,17 @@ func New(set Settings) (*Server, error) {
 	}
 	s := &Server{set: set, log: set.Logger.With().Str("component", "tap").Logger(), listener: listener}
 	if err := s.build(); err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, s.abandon())
 	}
 	return s, nil
 }
 
 func (s *Server) build() (err error) {
+	if s.spool, err = openSpool(s.set); err != nil {
+		return err
+	}
 	s.publisher, err = publish.New(s.set.Client, s.set.Publish, publish.Settings{
-		Topic: s.set.Topic, Logger: s.set.Logger, Registerer: s.set.Registerer,
+		Topic: s.set.Topic, Spool: s.spool, Logger: s.set.Logger, Registerer: s.set.Registerer,
 	})
 	if err != nil {
 		return err
@@ -74,6 +80,17 @@ func (s *Server) build() (err error) {
 	s.proxy = tap.NewProxy(s.tap, nil)
 	s.http = tap.NewServer(context.Background(), s.proxy)
 	return nil
+}
+
+// abandon releases what build made before it failed.
+func (s *Server) abandon() error {
+	errs := []error{s.listener.Close()}
+	if s.publisher != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		errs = append(errs, s.publisher.Close(ctx))
+	}
+	return errors.Join(append(errs, s.closeSpool())...)
 }
 
 // LimitMemory keeps a process that is only a tap near its two configured buffers plus a fixed part. While there is room
@@ -97,7 +114,7 @@ func (s *Server) Close() error {
 func (s *Server) stopTap() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.set.Tap.DrainTimeout)
 	defer cancel()
-	return errors.Join(s.tap.Close(ctx), s.publisher.Close(ctx))
+	return errors.Join(s.tap.Close(ctx), s.publisher.Close(ctx), s.closeSpool())
 }
 
 // Addr is the address listened on.
@@ -123,7 +140,7 @@ func (s *Server) stop() error {
 	s.log.Info().Dur("deadline", s.set.Tap.DrainTimeout).Msg("draining")
 	errs := []error{s.shutdown(ctx)}
 	s.proxy.Close()
-	errs = append(errs, s.tap.Close(ctx), s.publisher.Close(ctx))
+	errs = append(errs, s.tap.Close(ctx), s.publisher.Close(ctx), s.closeSpool())
 	s.log.Info().Uint64("dropped_envelopes", s.tap.Dropped()).Msg("tap stopped")
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%w: %w", ErrDrain, err)

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// phases are the parts of a run, in order.
+var phases = [...]string{"before", "away", "after"}
+
+// callers send calls at random moments to both proxies, whether or not earlier ones are answered, and count from the
+// moment a call was due.
+type callers struct {
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+	next   atomic.Int64
+	phase  atomic.Int64
+
+	mu     sync.Mutex
+	times  map[string]*[len(phases)][]time.Duration // by target
+	failed map[string]*[len(phases)]int
+	ok     []string // ids of the tap's calls that were answered
+}
+
+func startCallers(ctx context.Context, cfg config, s *scene) *callers {
+	ctx, cancel := context.WithCancel(ctx)
+	c := &callers{cancel: cancel, times: map[string]*[len(phases)][]time.Duration{}, failed: map[string]*[len(phases)]int{}}
+	body := question(cfg.size)
+	for i, t := range []struct{ name, base string }{{"tap", s.tapURL}, {"plain", s.plainURL}} {
+		c.times[t.name], c.failed[t.name] = new([len(phases)][]time.Duration), new([len(phases)]int)
+		client := &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512}}
+		c.wait.Go(func() { c.target(ctx, t.name, t.base, client, body, cfg.rate, uint64(i)) })
+	}
+	return c
+}
+
+func (c *callers) target(ctx context.Context, name, base string, client *http.Client, body []byte, rate int, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 1))
+	var open sync.WaitGroup
+	defer open.Wait()
+	for due := time.Now(); ; due = due.Add(time.Duration(random.ExpFloat64() * float64(time.Second) / float64(rate))) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(due)):
+		}
+		id := "call-" + strconv.FormatInt(c.next.Add(1), 10)
+		open.Go(func() {
+			err := c.call(client, base, id, body)
+			took := time.Since(due)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			p := c.phase.Load()
+			if err != nil {
+				c.failed[name][p]++
+				return
+			}
+			c.times[name][p] = append(c.times[name][p], took)
+			if name == "tap" {
+				c.ok = append(c.ok, id)
+			}
+		})
+	}
+}
+
+func (c *callers) call(client *http.Client, base, id string, body []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer sk-bench-0123456789abcdef0123456789abcdef")
+	r.Header.Set("X-Request-Id", id)
+	response, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	return nil
+}
+
+func (c *callers) enter(phase string) { c.phase.Store(int64(slices.Index(phases[:], phase))) }
+
+func (c *callers) stop() {
+	c.cancel()
+	c.wait.Wait()
+}
+
+func (c *callers) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.ok)
+}
+
+func (c *callers) served() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ok
+}
+
+// print shows the latency of both in each phase.
+func (c *callers) print() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Printf("\n%-8s %10s %10s %12s %10s %10s %12s %8s %8s\n", "phase", "tap p50", "plain p50", "added p50", "tap p99", "plain p99", "added p99", "calls", "failed")
+	for i, phase := range phases {
+		through, plain := c.times["tap"][i], c.times["plain"][i]
+		slices.Sort(through)
+		slices.Sort(plain)
+		t50, p50, t99, p99 := quantile(through, .5), quantile(plain, .5), quantile(through, .99), quantile(plain, .99)
+		fmt.Printf("%-8s %10v %10v %12v %10v %10v %12v %8d %8d\n", phase, t50, p50, t50-p50, t99, p99, t99-p99, len(through), c.failed["tap"][i])
+	}
+}
+
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[int(q*float64(len(sorted)-1))].Round(time.Microsecond)
+}

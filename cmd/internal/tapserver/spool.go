@@ -1,0 +1,54 @@
+package tapserver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/modeltrail/modeltrail/ingest/publish"
+	"github.com/modeltrail/modeltrail/ingest/spool"
+)
+
+// openSpool opens the spool when a folder is named and some envelope may go there. A durability that needs one and has
+// none is an error. With an encryption key, which mode full needs, all that lies there is encrypted.
+func openSpool(set Settings) (*spool.Log, error) {
+	wanted := false
+	for _, word := range set.Tap.Durabilities() {
+		how, err := publish.ParseDurability(word)
+		if err != nil {
+			return nil, fmt.Errorf("tap.durability: %w", err)
+		}
+		if how.Spooled() && set.Spool.Dir == "" {
+			return nil, fmt.Errorf("tap.durability: %s needs spool.dir; name a folder, or use memory", how)
+		}
+		wanted = wanted || how != publish.Memory
+	}
+	if set.Spool.Dir == "" || !wanted {
+		return nil, nil
+	}
+	var key []byte
+	if !set.Tap.EncryptionKey.IsZero() { // also when no route is full any more: what lies there may be of then
+		var err error
+		if key, err = set.Tap.SpoolKey(); err != nil {
+			return nil, err
+		}
+	}
+	return spool.Open(set.Spool, spool.Settings{Logger: set.Logger, Registerer: set.Registerer, Key: key})
+}
+
+func (s *Server) closeSpool() error {
+	if s.spool == nil {
+		return nil
+	}
+	return s.spool.Close()
+}
+
+// CheckSpool is a readiness check: it fails while the disk refuses the spool. A full spool is not broken.
+func (s *Server) CheckSpool(context.Context) error {
+	if s.spool == nil {
+		return nil
+	}
+	if err := s.spool.Broken(); err != nil {
+		return fmt.Errorf("spool.dir %s: %w", s.set.Spool.Dir, err)
+	}
+	return nil
+}
