@@ -145,6 +145,7 @@ func (t *Tables) statusAt(offset int64) int8 {
 	}
 	return t.envelopes.status.values[from]
 }
+
 // AddFinding takes a finding with its place in Kafka.
 func (t *Tables) AddFinding(f *event.Finding, at batch.Position, ingestedMillis int64, valueBytes int) {
 	t.take(at.Offset, valueBytes)
