@@ -1,6 +1,8 @@
 package clickhouse
 
 import (
+	"time"
+
 	"github.com/modeltrail/modeltrail/schemas/batch"
 	"github.com/modeltrail/modeltrail/schemas/event"
 )
@@ -115,6 +117,12 @@ func (t *Tables) AddReject(reject *batch.Reject, r *batch.Record) {
 	t.addEnvelope(r, len(reject.Value), statusRejected, reject.Reason)
 }
 
+// AddRejected is AddReject for a record whose row in dead_letters is stored already.
+func (t *Tables) AddRejected(reject *batch.Reject, r *batch.Record) {
+	t.take(reject.Position.Offset, len(reject.Value))
+	t.addEnvelope(r, len(reject.Value), statusRejected, reject.Reason)
+}
+
 // AddRepeat takes a record that its source delivered before: a row in envelopes with status repeated and no other. Of
 // r only the envelope is read.
 func (t *Tables) AddRepeat(r *batch.Record, valueBytes int) {
@@ -144,6 +152,16 @@ func (t *Tables) statusAt(offset int64) int8 {
 		return 0
 	}
 	return t.envelopes.status.values[from]
+}
+
+// Arrived is the broker time of the record at an offset that t holds.
+func (t *Tables) Arrived(offset int64) time.Time {
+	for _, b := range t.order {
+		if from, to := b.within(offset, offset); from < to {
+			return time.UnixMilli(b.arrived.values[from])
+		}
+	}
+	return time.Time{}
 }
 
 // AddFinding takes a finding with its place in Kafka.
