@@ -42,6 +42,8 @@ func TestStoreTables_OnARealEngine(t *testing.T) {
 		"a large batch is one insert and one block":   testLargeBatch,
 		"findings and dead letters":                   testFindings,
 		"every offset becomes a row or a dead letter": testStoreRole,
+		"refused rows stand alone as dead letters":    testRefused,
+		"a crash inside a division changes nothing":   testRefusedCrash,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}
