@@ -15,8 +15,9 @@ import (
 
 // Parts of the tokens of a group.
 const (
-	partSingle = "s"  // one record, inserted alone; or the dead letters of a group
-	partBare   = "sb" // envelopes of a group of which the server refused the full rows
+	partSingle   = "s" // one record, inserted alone; or the dead letters of a group
+	partRejected = "r" // one rejected envelope, where the server refused one of the group's
+	partBare     = "b" // the same with little in it, where the server refused the full row
 )
 
 // singly inserts the records of a group one by one, table by table, and plans what is to be done with those that the
@@ -188,18 +189,32 @@ func (d *delivery) writeAside(ctx context.Context, a *aside) error {
 	if err := d.deps.Writer.WriteTable(ctx, a.tables, tableLetters, group); err != nil {
 		return err
 	}
-	// Which of two forms was stored is not known after a crash.
+	// Which rows, in which of two forms, were stored before a crash only the table knows.
 	stored, want, err := d.deps.Writer.Stored(ctx, a.tables, tableEnvelopes, group)
 	if err != nil || len(stored) == want {
 		return err
 	}
-	err = d.deps.Writer.WriteTable(ctx, a.tables, tableEnvelopes, group)
 	var refusal *clickhouse.Refusal
-	if errors.As(err, &refusal) {
-		group.Part = partBare
-		return d.deps.Writer.WriteTable(ctx, a.bare, tableEnvelopes, group)
+	if len(stored) == 0 {
+		if err = d.deps.Writer.WriteTable(ctx, a.tables, tableEnvelopes, group); !errors.As(err, &refusal) {
+			return err
+		}
 	}
-	return err
+	for _, offset := range a.tables.Offsets() {
+		if slices.Contains(stored, offset) {
+			continue
+		}
+		single := batch.Span{Topic: group.Topic, Partition: group.Partition, First: offset, Last: offset, Part: partRejected}
+		err := d.deps.Writer.WriteTable(ctx, a.tables, tableEnvelopes, single)
+		if errors.As(err, &refusal) {
+			single.Part = partBare
+			err = d.deps.Writer.WriteTable(ctx, a.bare, tableEnvelopes, single)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r refused) reason() string {

@@ -44,6 +44,8 @@ func TestStoreTables_OnARealEngine(t *testing.T) {
 		"every offset becomes a row or a dead letter": testStoreRole,
 		"refused rows stand alone as dead letters":    testRefused,
 		"a crash inside a division changes nothing":   testRefusedCrash,
+		"refused rows that are accepted later":        testRefusedThenAccepted,
+		"stored rows that are refused later":          testStoredThenRefused,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}
