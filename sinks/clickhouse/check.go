@@ -160,15 +160,7 @@ func CheckSettings(ctx context.Context, conn driver.Conn) (err error) {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("check settings: %w", err)
 	}
-	var errs []error
-	for _, name := range names {
-		if fixed, ok := known[name]; !ok {
-			errs = append(errs, fmt.Errorf("%w: it does not know %s; use a newer ClickHouse", ErrSettings, name))
-		} else if fixed == 1 {
-			errs = append(errs, fmt.Errorf("%w: this user may not change %s; remove its READONLY constraint", ErrSettings, name))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := settable(names, known); err != nil {
 		return err
 	}
 	var one uint8
@@ -179,4 +171,17 @@ func CheckSettings(ctx context.Context, conn driver.Conn) (err error) {
 		return fmt.Errorf("check settings: %w", err)
 	}
 	return nil
+}
+
+// settable compares the settings of an insert with those of the server, of which 1 marks what a user may not change.
+func settable(names []string, known map[string]uint8) error {
+	var errs []error
+	for _, name := range names {
+		if fixed, ok := known[name]; !ok {
+			errs = append(errs, fmt.Errorf("%w: it does not know %s; use a newer ClickHouse", ErrSettings, name))
+		} else if fixed == 1 {
+			errs = append(errs, fmt.Errorf("%w: this user may not change %s; remove its READONLY constraint", ErrSettings, name))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -75,3 +75,22 @@ func TestGuarantee_ReadsTheWindowsAndNamesWhatIsShort(t *testing.T) {
 		}
 	}
 }
+
+func TestSettable_NamesWhatTheServerLacks(t *testing.T) {
+	known := map[string]uint8{}
+	var names []string
+	for name := range insertSettings("t") {
+		names = append(names, name)
+		known[name] = 0
+	}
+	if err := settable(names, known); err != nil {
+		t.Error(err)
+	}
+	delete(known, "deduplicate_blocks_in_dependent_materialized_views")
+	known["insert_deduplicate"] = 1
+	err := settable(names, known)
+	if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), "does not know deduplicate_blocks_in_dependent_materialized_views") ||
+		!strings.Contains(err.Error(), "may not change insert_deduplicate") {
+		t.Errorf("got %v", err)
+	}
+}
