@@ -16,6 +16,7 @@ type metrics struct {
 	skipped        *prometheus.CounterVec
 	missing        *prometheus.CounterVec
 	batches        *prometheus.CounterVec
+	replans        *prometheus.CounterVec
 	retries        *prometheus.CounterVec
 	commitErrors   *prometheus.CounterVec
 	fetchErrors    prometheus.Counter
@@ -38,6 +39,7 @@ func newMetrics(r *Runner, registerer prometheus.Registerer) (*metrics, error) {
 	m.skipped = counter("skipped_records_total", "Records read again below the committed offset.", "topic")
 	m.missing = counter("missing_offsets_total", "Offsets between records that the broker did not return: compaction, control records, retention.", "topic")
 	m.batches = counter("batches_total", "Batches delivered and committed.", "topic")
+	m.replans = counter("replans_total", "Plans replaced by a smaller one because the sink refused rows.", "topic")
 	m.retries = counter("retries_total", "Repeats of a step after an error.", "topic", "step")
 	m.commitErrors = counter("commit_errors_total", "Refused commits by class.", "topic", "class")
 	m.fetchErrors = prometheus.NewCounter(prometheus.CounterOpts{
@@ -68,8 +70,8 @@ func (m *metrics) unregister() {
 
 // gauges are computed when they are read, so that a partition which waits in a repeat still shows its age.
 type gauges struct {
-	r                  *Runner
-	lag, age, inFlight *prometheus.Desc
+	r                           *Runner
+	lag, age, inFlight, planAge *prometheus.Desc
 }
 
 func newGauges(r *Runner, role prometheus.Labels) *gauges {
@@ -77,8 +79,9 @@ func newGauges(r *Runner, role prometheus.Labels) *gauges {
 	return &gauges{
 		r:        r,
 		lag:      prometheus.NewDesc("modeltrail_stream_lag_records", "Records between the committed offset and the end of the partition.", labels, role),
-		age:      prometheus.NewDesc("modeltrail_stream_oldest_age_seconds", "Age by broker time of the oldest record that is not delivered; 0 when there is none.", labels, role),
+		age:      prometheus.NewDesc("modeltrail_stream_oldest_age_seconds", "Age by broker time of the oldest record that is not delivered, in a batch, in memory or as far as is known in Kafka; 0 when there is none.", labels, role),
 		inFlight: prometheus.NewDesc("modeltrail_stream_in_flight_bytes", "Bytes taken from Kafka and not delivered.", labels, role),
+		planAge:  prometheus.NewDesc("modeltrail_stream_plan_age_seconds", "Time since the batch that is being delivered was planned, or its plan was found; 0 without one.", labels, role),
 	}
 }
 
@@ -87,6 +90,7 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- g.lag
 	ch <- g.age
 	ch <- g.inFlight
+	ch <- g.planAge
 }
 
 // Collect implements prometheus.Collector.
@@ -103,10 +107,14 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		if next := w.next.Load(); next >= 0 {
 			lag = float64(max(w.highWater.Load()-next, 0))
 		}
-		if oldest := w.oldest.Load(); oldest > 0 {
+		if oldest := w.waiting(); oldest > 0 {
 			age = float64(max(now-oldest, 0)) / 1000
 		}
-		for desc, value := range map[*prometheus.Desc]float64{g.lag: lag, g.age: age, g.inFlight: float64(inFlight)} {
+		planAge := 0.0
+		if at := w.plannedAt.Load(); at > 0 {
+			planAge = float64(max(now-at, 0)) / 1000
+		}
+		for desc, value := range map[*prometheus.Desc]float64{g.lag: lag, g.age: age, g.inFlight: float64(inFlight), g.planAge: planAge} {
 			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, w.topic, id)
 		}
 	}

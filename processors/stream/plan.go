@@ -10,10 +10,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/modeltrail/modeltrail/schemas/batch"
 )
 
-// planVersion starts the metadata of a planned commit: "v1;<last>".
+// planVersion starts the metadata of a planned commit: "v1;<last>" or "v1;<last>;<note>".
 const planVersion = "v1;"
+
+// maxNote bounds what a Stepwise batch may note: brokers keep 4096 bytes of metadata.
+const maxNote = 3500
+
+// Plan is what is to be delivered next, as it is committed at the offset Span.First.
+type Plan struct {
+	// Span is what the batch has to make durable. Last is First-1 where nothing is planned.
+	Span batch.Span
+	// Note is what a Stepwise batch wants to be told again, by whomever goes on with the plan. The stream keeps it
+	// beside the span and does not read it.
+	Note string
+}
+
+// Empty reports whether nothing is planned.
+func (p Plan) Empty() bool { return p.Span.Last < p.Span.First }
 
 // none is an offset that is not there.
 const none = int64(-1)
@@ -22,21 +39,29 @@ const none = int64(-1)
 type committed struct {
 	offset  int64 // first offset that is not finished; none when nothing was ever committed
 	planned int64 // last offset of a planned batch that starts at offset; none without a plan
+	note    string
 }
 
-func formatPlan(last int64) string { return planVersion + strconv.FormatInt(last, 10) }
+func formatPlan(last int64, note string) string {
+	text := planVersion + strconv.FormatInt(last, 10)
+	if note != "" {
+		text += ";" + note
+	}
+	return text
+}
 
 // parsePlan reads metadata. Metadata of other writers (a client's member id, a tool's comment) is no plan.
-func parsePlan(offset int64, metadata string) int64 {
+func parsePlan(offset int64, metadata string) (last int64, note string) {
 	text, ok := strings.CutPrefix(metadata, planVersion)
 	if !ok {
-		return none
+		return none, ""
 	}
-	last, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || last < offset {
-		return none
+	number, note, noted := strings.Cut(text, ";")
+	last, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || last < offset || noted && note == "" {
+		return none, ""
 	}
-	return last
+	return last, note
 }
 
 // fetchCommitted asks the coordinator for one partition's offset and plan.
@@ -68,7 +93,7 @@ func fetchCommitted(ctx context.Context, client *kgo.Client, group, topic string
 			}
 			at := committed{offset: p.Offset, planned: none}
 			if p.Metadata != nil {
-				at.planned = parsePlan(p.Offset, *p.Metadata)
+				at.planned, at.note = parsePlan(p.Offset, *p.Metadata)
 			}
 			return at, nil
 		}

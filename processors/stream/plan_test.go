@@ -13,24 +13,27 @@ import (
 func TestParsePlan_ReadsOnlyItsOwnMetadata(t *testing.T) {
 	for metadata, want := range map[string]int64{
 		"v1;99": 99, "v1;10": 10, "v1;9": none, "": none, "v1;": none, "v1;x": none, "v2;99": none,
-		"kgo-3a9f": none, "v1;99;": none, "v1;-1": none, "v1;99999999999999999999": none,
+		"kgo-3a9f": none, "v1;99;": none, "v1;-1": none, "v1;99999999999999999999": none, "v1;99;a;b": 99,
 	} {
-		if got := parsePlan(10, metadata); got != want {
-			t.Errorf("parsePlan(10, %q) = %d, want %d", metadata, got, want)
+		if got, note := parsePlan(10, metadata); got != want || (note != "") != (metadata == "v1;99;a;b") {
+			t.Errorf("parsePlan(10, %q) = %d %q, want %d", metadata, got, note, want)
 		}
 	}
-	if got := parsePlan(7, formatPlan(1<<62)); got != 1<<62 {
-		t.Errorf("a plan does not survive its own format: %d", got)
+	for _, note := range []string{"", "s", "a;b;"} {
+		if last, got := parsePlan(7, formatPlan(1<<62, note)); last != 1<<62 || got != note {
+			t.Errorf("a plan does not survive its own format: %d %q", last, got)
+		}
 	}
 }
 
 func FuzzParsePlan_NeverReturnsAnEndBeforeTheStart(f *testing.F) {
 	f.Add(int64(0), "v1;99")
+	f.Add(int64(0), "v1;99;note")
 	f.Fuzz(func(t *testing.T, offset int64, metadata string) {
 		if offset < 0 {
 			return
 		}
-		if last := parsePlan(offset, metadata); last != none && last < offset {
+		if last, note := parsePlan(offset, metadata); last != none && (last < offset || len(note) >= len(metadata)) {
 			t.Errorf("plan %q at %d ends at %d", metadata, offset, last)
 		}
 	})

@@ -29,6 +29,19 @@ type Batch interface {
 	Reset()
 }
 
+// Stepwise is a Batch whose span may have to be delivered in several steps, each of which is planned: a part at a
+// time, or with decisions that must be fixed before they are acted upon.
+type Stepwise interface {
+	Batch
+	// Advance does what plan says and returns what is committed next. That is either another plan at the same offset
+	// (an earlier end, a new note), after which nothing of the span counts as delivered; or, when the span is durable,
+	// a plan that begins behind it, empty where the batch has nothing more to say. plan.Span ends at or before the
+	// last record that was added, unless records are missing from the log. Like Deliver it may be repeated with an
+	// equal plan, in this process or by a successor that added the records of plan.Span only, and MUST then lead to
+	// the same contents.
+	Advance(ctx context.Context, plan Plan) (Plan, error)
+}
+
 // NewBatch makes the batch of one assigned partition. An error stops the Runner.
 type NewBatch func(topic string, partition int32) (Batch, error)
 
@@ -39,6 +52,14 @@ type Settings struct {
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
+	Faults     Faults           // nothing in production
+}
+
+// Faults are hooks by which tests stop a process at a point of a delivery or break the guarantee on purpose. The zero
+// value does nothing.
+type Faults struct {
+	At    func(point string)        // called at PointPlan, PointPlanned, PointInserted and PointDone
+	Shift func(planned int64) int64 // changes the end of a plan that was found
 }
 
 // Runner consumes the partitions that the group assigns to its client.
@@ -242,6 +263,12 @@ func (r *Runner) leave(ctx context.Context) {
 	r.client.AllowRebalance()
 	if err := r.client.LeaveGroupContext(ctx); err != nil && !errors.Is(err, kgo.ErrClientClosed) {
 		r.log.Warn().Err(err).Msg("leaving the group was not confirmed")
+	}
+}
+
+func (r *Runner) at(point string) {
+	if r.set.Faults.At != nil {
+		r.set.Faults.At(point)
 	}
 }
 

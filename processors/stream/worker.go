@@ -33,12 +33,16 @@ type worker struct {
 	batch     Batch
 	next      atomic.Int64 // first offset of the open batch: the committed position; none before the first record
 	last      int64        // last offset added to the open batch
-	planned   int64        // end of a batch that a predecessor planned; none without
+	planned   int64        // end of the committed plan; none without
+	note      string       // its note
 	opened    time.Time    // when the open batch got its first record
 	rows      int64        // records in the open batch
 	openBytes int64        // their bytes
 	highWater atomic.Int64
-	oldest    atomic.Int64 // unix milliseconds of the oldest record in the open batch; 0 when empty
+	// highWaterAt is when highWater was last seen to move, in unix milliseconds.
+	highWaterAt atomic.Int64
+	oldest      atomic.Int64 // unix milliseconds of the oldest record in the open batch; 0 when empty
+	plannedAt   atomic.Int64 // unix milliseconds when the present plan was committed or found; 0 without
 }
 
 // overhead is what the client keeps for a record beside its bytes.
@@ -67,7 +71,9 @@ func newWorker(r *Runner, topic string, id int32) *worker {
 
 // push queues fetched records. The poll loop calls it and is never held: above the partition's mark fetching pauses.
 func (w *worker) push(records []*kgo.Record, highWater int64) {
-	w.highWater.Store(highWater)
+	if w.highWater.Swap(highWater) != highWater {
+		w.highWaterAt.Store(w.r.set.Now().UnixMilli())
+	}
 	if len(records) == 0 {
 		return
 	}
@@ -104,6 +110,23 @@ func (w *worker) take() []*kgo.Record {
 		w.queue = nil
 	}
 	return records
+}
+
+// waiting returns the broker time, in unix milliseconds, of the oldest record that is not delivered, or a later time
+// at which it is known to have been in the log; 0 when there is none.
+func (w *worker) waiting() int64 {
+	if at := w.oldest.Load(); at > 0 {
+		return at
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) > 0 {
+		return w.queue[0][0].Timestamp.UnixMilli()
+	}
+	if next := w.next.Load(); next >= 0 && w.highWater.Load() > next {
+		return w.highWaterAt.Load()
+	}
+	return 0
 }
 
 // pause stops or resumes the fetching of this partition.
@@ -181,7 +204,12 @@ func (w *worker) recall() bool {
 			return err
 		}
 		w.next.Store(at.offset)
-		if w.planned = at.planned; w.planned != none {
+		w.planned, w.note = at.planned, at.note
+		if w.planned != none {
+			if w.r.set.Faults.Shift != nil {
+				w.planned = w.r.set.Faults.Shift(w.planned)
+			}
+			w.plannedAt.Store(w.r.set.Now().UnixMilli())
 			w.log.Info().Int64("offset", at.offset).Int64("planned_last", at.planned).Msg("repeating a planned batch")
 		}
 		return nil
@@ -206,8 +234,10 @@ func (w *worker) addAll(records []*kgo.Record) bool {
 		case w.rows > 0 && rec.Offset > w.last+1:
 			w.r.metrics.missing.WithLabelValues(w.topic).Add(float64(rec.Offset - w.last - 1))
 		}
-		if w.planned != none && rec.Offset > w.planned && !w.deliver(w.planned) {
-			return false
+		for w.planned != none && rec.Offset > w.planned {
+			if !w.deliver(w.planned) {
+				return false
+			}
 		}
 		w.add(rec)
 		if w.full() && !w.deliver(w.last) {

@@ -112,6 +112,9 @@ func (d dialect) WriterTables() []string {
 	return append(d.physical("envelopes", "calls", "payloads", "tool_calls", "findings", "dead_letters"), "team_budgets")
 }
 
+// Physical names the tables and, in a cluster, the local ones that a query over them reads on each node.
+func (d dialect) Physical(tables ...string) []string { return d.physical(tables...) }
+
 // physical adds the local tables that a query over a Distributed table reads on each node.
 func (d dialect) physical(tables ...string) []string {
 	if !d.Clustered() {

@@ -26,4 +26,15 @@ GRANT{{$.OnCluster}} SELECT ON {{$.Database}}.{{$table}} TO {{$.Database}}_finop
 {{range $table := .WriterTables}}
 GRANT{{$.OnCluster}} INSERT ON {{$.Database}}.{{$table}} TO {{$.Database}}_writer;
 {{- end}}
+-- The writer reads where rows stood and who sent them, never what they hold: to tell repeats of a source, and whether
+-- an insert whose answer was lost had been stored.
+{{- range $table := .Physical "envelopes" "calls" "payloads" "tool_calls"}}
+GRANT{{$.OnCluster}} SELECT(topic, partition, offset, ingested_at, row_version) ON {{$.Database}}.{{$table}} TO {{$.Database}}_writer;
+{{- end}}
+{{- range $table := .Physical "envelopes"}}
+GRANT{{$.OnCluster}} SELECT(status, reject_reason, source_instance, source_epoch, source_sequence) ON {{$.Database}}.{{$table}} TO {{$.Database}}_writer;
+{{- end}}
+{{- range $table := .Physical "findings"}}
+GRANT{{$.OnCluster}} SELECT(topic, partition, offset, ingested_at) ON {{$.Database}}.{{$table}} TO {{$.Database}}_writer;
+{{- end}}
 GRANT{{.OnCluster}} SELECT ON {{.Database}}.schema_migrations TO {{.Database}}_writer;

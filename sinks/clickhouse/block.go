@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +13,10 @@ import (
 type block struct {
 	name    string // the table's
 	columns []namedColumn
-	list    string // "a, b, c" for the INSERT statement
+	list    string         // "a, b, c" for the INSERT statement
+	offsets *fixed[int64]  // the column offset, which ascends
+	arrived *fixed[int64]  // the column ingested_at
+	version *fixed[uint32] // the column row_version; nil where the table has none
 }
 
 type namedColumn struct {
@@ -30,6 +34,14 @@ func (b *block) add(name, kind string, c column) {
 		b.list += ", "
 	}
 	b.list += name
+	switch name {
+	case "offset":
+		b.offsets, _ = c.(*fixed[int64])
+	case "ingested_at":
+		b.arrived, _ = c.(*fixed[int64])
+	case "row_version":
+		b.version, _ = c.(*fixed[uint32])
+	}
 }
 
 func appendText(dst []byte, s string) []byte { return append(appendLength(dst, len(s)), s...) }
@@ -47,6 +59,30 @@ func (b *block) reset() {
 	for i := range b.columns {
 		b.columns[i].column.reset()
 	}
+}
+
+// within returns which rows [from, to) belong to records of the offsets [first, last].
+func (b *block) within(first, last int64) (from, to int) {
+	offsets := b.offsets.values
+	from, _ = slices.BinarySearch(offsets, first)
+	to, _ = slices.BinarySearch(offsets[from:], last+1)
+	return from, from + to
+}
+
+// slice is the rows [from, to) as a block of its own, valid until the next change of b.
+func (b *block) slice(from, to int) *block {
+	if from == 0 && to == b.rows() {
+		return b
+	}
+	out := &block{name: b.name, list: b.list, columns: make([]namedColumn, len(b.columns))}
+	for i, c := range b.columns {
+		c.column = c.column.slice(from, to)
+		out.columns[i] = c
+		if c.name == "offset" {
+			out.offsets, _ = c.column.(*fixed[int64])
+		}
+	}
+	return out
 }
 
 // check reports a column that has another number of rows than the first: an error of this package, found before

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -324,5 +325,57 @@ func TestBulk_ReturnsValuesThatCrossItsChunks(t *testing.T) {
 			}
 		}
 		c.reset()
+	}
+}
+
+// values renders every row of every column of a block as the driver reads it.
+func values(t *testing.T, b *block) []string {
+	t.Helper()
+	decoded := decode(t, b)
+	out := make([]string, b.rows())
+	for _, c := range decoded.Columns {
+		for row := range out {
+			v := reflect.ValueOf(c.Row(row, false))
+			if v.Kind() == reflect.Pointer && !v.IsNil() {
+				v = v.Elem()
+			}
+			out[row] += fmt.Sprintf("%s=%v\n", c.Name(), v)
+		}
+	}
+	return out
+}
+
+func TestSlice_HoldsExactlyItsRows(t *testing.T) {
+	tables := NewTables(&Buffers{})
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range 300 {
+		r := sample(i)
+		r.Envelope.Response.Payload.Body = bytes.Repeat([]byte{byte(i)}, rng.IntN(4000))
+		r.Event.Call.ToolCalls = r.Event.Call.ToolCalls[:rng.IntN(3)]
+		r.Event.Call.FinishReasons = []string{fmt.Sprint("reason ", i%270)}
+		if i%10 == 3 {
+			tables.AddReject(&batch.Reject{Position: r.Position, Reason: "r", Value: bytes.Repeat([]byte("x"), 9000), Headers: []batch.Header{{Key: "h", Value: []byte{1}}}}, r)
+			continue
+		}
+		tables.AddEnvelope(r, 100)
+	}
+	for _, b := range tables.order {
+		if b.rows() == 0 {
+			continue
+		}
+		whole := values(t, b)
+		for _, cut := range [][2]int{{0, b.rows()}, {0, 1}, {b.rows() - 1, b.rows()}, {0, b.rows() / 2}, {b.rows() / 2, b.rows()}, {b.rows() / 3, b.rows()/3 + 2}} {
+			part := b.slice(cut[0], cut[1])
+			if err := part.check(); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(whole[cut[0]:cut[1]], values(t, part)); diff != "" {
+				t.Errorf("%s %v (-want +got):\n%s", b.name, cut, diff)
+			}
+		}
+		from, to := b.within(100, 199)
+		if from > 0 && b.offsets.values[from-1] >= 100 || b.offsets.values[from] < 100 || b.offsets.values[to-1] > 199 || to < b.rows() && b.offsets.values[to] <= 199 {
+			t.Errorf("%s: rows %d to %d are not those of the offsets 100 to 199", b.name, from, to)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	clickhousego "github.com/ClickHouse/clickhouse-go/v2"
@@ -44,21 +45,52 @@ func TestConfig_DefaultsAreValidAndMistakesAreNamed(t *testing.T) {
 	}
 }
 
-func TestDeduplicates_ReadsTheWindow(t *testing.T) {
+func TestGuarantee_ReadsTheWindowsAndNamesWhatIsShort(t *testing.T) {
+	asks := Guarantee{Window: 10_000, Seconds: 604_800}
 	for _, c := range []struct {
 		engine, create string
-		want           bool
+		asks           Guarantee
+		short          string // the setting that is too small; "engine"; "" when all is well
 	}{
-		{"MergeTree", "... SETTINGS index_granularity = 8192", false},
-		{"MergeTree", "... SETTINGS non_replicated_deduplication_window = 0, x = 1", false},
-		{"MergeTree", "... SETTINGS non_replicated_deduplication_window = 10000", true},
-		{"MergeTree", "... SETTINGS replicated_deduplication_window = 10000", false},
-		{"ReplicatedMergeTree", "...", true},
-		{"ReplicatedMergeTree", "... SETTINGS replicated_deduplication_window = 0", false},
-		{"ReplicatedMergeTree", "... SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800", true},
+		{"MergeTree", "... SETTINGS index_granularity = 8192", Guarantee{}, "non_replicated_deduplication_window = 10000"},
+		{"MergeTree", "... SETTINGS non_replicated_deduplication_window = 0, x = 1", Guarantee{}, "non_replicated_deduplication_window = 10000"},
+		{"MergeTree", "... SETTINGS non_replicated_deduplication_window = 10000", asks, ""},
+		{"MergeTree", "... SETTINGS non_replicated_deduplication_window = 9999", asks, "non_replicated_deduplication_window = 10000"},
+		{"MergeTree", "... SETTINGS replicated_deduplication_window = 10000", Guarantee{}, "non_replicated_deduplication_window = 10000"},
+		{"ReplicatedMergeTree", "...", Guarantee{}, ""},
+		{"ReplicatedMergeTree", "...", asks, "replicated_deduplication_window_seconds = 604800"},
+		{"ReplicatedMergeTree", "... SETTINGS replicated_deduplication_window = 0", Guarantee{}, "replicated_deduplication_window = 10000"},
+		{"ReplicatedMergeTree", "... SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800", asks, ""},
+		{"Memory", "...", Guarantee{}, "Memory"},
 	} {
-		if got := deduplicates(c.engine, c.create); got != c.want {
-			t.Errorf("%s %s: %v", c.engine, c.create, got)
+		err := c.asks.check(c.engine, c.create)
+		if c.short == "" {
+			if err != nil {
+				t.Errorf("%s %s: %v", c.engine, c.create, err)
+			}
+			continue
 		}
+		if !errors.Is(err, ErrNoDeduplication) || !strings.Contains(mend(err, "db", "calls").Error(), c.short) {
+			t.Errorf("%s %s: %v, want %s", c.engine, c.create, mend(err, "db", "calls"), c.short)
+		}
+	}
+}
+
+func TestSettable_NamesWhatTheServerLacks(t *testing.T) {
+	known := map[string]uint8{}
+	var names []string
+	for name := range insertSettings("t") {
+		names = append(names, name)
+		known[name] = 0
+	}
+	if err := settable(names, known); err != nil {
+		t.Error(err)
+	}
+	delete(known, "deduplicate_blocks_in_dependent_materialized_views")
+	known["insert_deduplicate"] = 1
+	err := settable(names, known)
+	if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), "does not know deduplicate_blocks_in_dependent_materialized_views") ||
+		!strings.Contains(err.Error(), "may not change insert_deduplicate") {
+		t.Errorf("got %v", err)
 	}
 }

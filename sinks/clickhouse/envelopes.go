@@ -67,17 +67,13 @@ const (
 	statusRepeated = 3
 )
 
-// addEnvelope adds the row of one record; reason is empty for a stored one. Envelope and Event may be nil.
-func (t *Tables) addEnvelope(r *batch.Record, valueBytes int, reason string) {
+// addEnvelope adds the row of one record; reason is of a rejected one. Envelope and Event may be nil.
+func (t *Tables) addEnvelope(r *batch.Record, valueBytes int, status int8, reason string) {
 	b, env, ev := t.envelopes, r.Envelope, r.Event
 	b.topic.add(r.Position.Topic)
 	b.partition.add(r.Position.Partition)
 	b.offset.add(r.Position.Offset)
 	b.ingestedAt.add(r.IngestedAt.UnixMilli())
-	status := int8(statusStored)
-	if reason != "" {
-		status = statusRejected
-	}
 	b.status.add(status)
 	b.rejectReason.add(reason)
 	b.callID.add(env.GetCallId())

@@ -1,12 +1,9 @@
 package clickhouse
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
-	"strconv"
 
 	clickhousego "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -71,67 +68,4 @@ func (c compressedBodies) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.URL.RawQuery += "&decompress=1"
 	}
 	return c.next.RoundTrip(req)
-}
-
-// ErrNoDeduplication reports a table that would store a repeated insert twice.
-var ErrNoDeduplication = errors.New("table does not deduplicate inserts")
-
-// ErrNoTable reports a table that does not exist.
-var ErrNoTable = errors.New("table does not exist")
-
-var windowSetting = regexp.MustCompile(`(non_replicated|replicated)_deduplication_window = (\d+)`)
-
-// CheckTables refuses tables that do not exist or would store a repeated insert twice. It is called once at start:
-// a pipeline that cannot repeat an insert safely must not begin.
-func CheckTables(ctx context.Context, conn driver.Conn, database string, tables ...string) error {
-	var errs []error
-	for _, table := range tables {
-		engine, create, err := describe(ctx, conn, database, table)
-		if err == nil && engine == "Distributed" {
-			engine, create, err = describe(ctx, conn, database, table+"_local")
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if !deduplicates(engine, create) {
-			errs = append(errs, fmt.Errorf("check table %s.%s: %w", database, table, ErrNoDeduplication))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func describe(ctx context.Context, conn driver.Conn, database, table string) (engine, create string, err error) {
-	rows, err := conn.Query(ctx, "SELECT engine, create_table_query FROM system.tables WHERE database = ? AND name = ?", database, table)
-	if err != nil {
-		return "", "", fmt.Errorf("check table %s.%s: %w", database, table, err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	if !rows.Next() {
-		if err := rows.Err(); err != nil {
-			return "", "", fmt.Errorf("check table %s.%s: %w", database, table, err)
-		}
-		return "", "", fmt.Errorf("check table %s.%s: %w; run `modeltrail migrate`", database, table, ErrNoTable)
-	}
-	if err := rows.Scan(&engine, &create); err != nil {
-		return "", "", fmt.Errorf("check table %s.%s: %w", database, table, err)
-	}
-	return engine, create, nil
-}
-
-// deduplicates reads the window out of a CREATE TABLE statement. Replicated tables have one by default, plain
-// ones have none.
-func deduplicates(engine, create string) bool {
-	kind, window := "non_replicated", 0
-	if len(engine) > 10 && engine[:10] == "Replicated" {
-		kind, window = "replicated", 1
-	}
-	for _, m := range windowSetting.FindAllStringSubmatch(create, -1) {
-		if m[1] == kind {
-			if n, err := strconv.Atoi(m[2]); err == nil {
-				window = n
-			}
-		}
-	}
-	return window > 0
 }

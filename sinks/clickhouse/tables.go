@@ -1,6 +1,8 @@
 package clickhouse
 
 import (
+	"time"
+
 	"github.com/modeltrail/modeltrail/schemas/batch"
 	"github.com/modeltrail/modeltrail/schemas/event"
 )
@@ -16,10 +18,11 @@ type Tables struct {
 	order       []*block
 	span        batch.Span // of the last Write
 	written     []bool     // by order: acknowledged for span
+	window      *window    // that watches the inserts of span; nil before the first
 	adjusted    adjusted
-	version     uint32 // row_version of every row
-	rows        int    // records, not table rows
-	bytes       int64  // estimate, kept as records come
+	version     uint32  // row_version of every row
+	records     []int64 // their offsets, ascending
+	bytes       int64   // estimate, kept as records come
 }
 
 // NewTables returns empty tables that take the memory for payloads from shared.
@@ -29,10 +32,11 @@ func NewTables(shared *Buffers) *Tables {
 		toolCalls: newToolCallsBlock(), findings: newFindingsBlock(), deadLetters: newDeadLettersBlock(shared),
 		adjusted: adjusted{},
 	}
-	// Dead letters first, so that no envelope is ever recorded as rejected without its bytes; calls after payloads
-	// and tools, so that a call's row implies theirs.
+	// Calls first: when the server refuses a row there, nothing else of its record is stored yet. Envelopes last, so
+	// that a row of the completeness record implies all others of its offset, and dead letters before them, so that
+	// no envelope is ever recorded as rejected without its bytes.
 	t.order = []*block{
-		&t.deadLetters.block, &t.envelopes.block, &t.payloads.block, &t.toolCalls.block, &t.calls.block, &t.findings.block,
+		&t.calls.block, &t.toolCalls.block, &t.payloads.block, &t.findings.block, &t.deadLetters.block, &t.envelopes.block,
 	}
 	t.written = make([]bool, len(t.order))
 	return t
@@ -43,7 +47,10 @@ func NewTables(shared *Buffers) *Tables {
 func (t *Tables) SetVersion(version uint32) { t.version = version }
 
 // Rows is the number of records taken since Reset.
-func (t *Tables) Rows() int { return t.rows }
+func (t *Tables) Rows() int { return len(t.records) }
+
+// Offsets are those of the records taken since Reset, ascending. They are valid until the next change of t.
+func (t *Tables) Offsets() []int64 { return t.records }
 
 // Bytes is about what the rows occupy: the records' sizes and what the columns add.
 func (t *Tables) Bytes() int64 { return t.bytes }
@@ -55,7 +62,36 @@ func (t *Tables) Reset() {
 	}
 	clear(t.adjusted)
 	clear(t.written)
-	t.rows, t.bytes = 0, 0
+	t.records, t.bytes = t.records[:0], 0
+	if t.window != nil {
+		t.window.end(t)
+	}
+}
+
+// table is the block of a table.
+func (t *Tables) table(name string) *block {
+	for _, b := range t.order {
+		if b.name == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// Holding names the tables that have rows of the records within span, in the order in which they are inserted.
+func (t *Tables) Holding(span batch.Span) (names []string) {
+	for _, b := range t.order {
+		if from, to := b.within(span.First, span.Last); from < to {
+			names = append(names, b.name)
+		}
+	}
+	return names
+}
+
+// take counts a record.
+func (t *Tables) take(offset int64, valueBytes int) {
+	t.records = append(t.records, offset)
+	t.bytes += int64(valueBytes) + rowOverhead
 }
 
 // rowOverhead is what a record adds to the tables beside its own bytes.
@@ -64,9 +100,8 @@ const rowOverhead = 400
 // AddEnvelope takes a record that passed the chain: a row in envelopes, one in payloads where a body was seen, and
 // for a response one in calls and one per tool call. valueBytes is the length of the Kafka value.
 func (t *Tables) AddEnvelope(r *batch.Record, valueBytes int) {
-	t.rows++
-	t.bytes += int64(valueBytes) + rowOverhead
-	t.addEnvelope(r, valueBytes, "")
+	t.take(r.Position.Offset, valueBytes)
+	t.addEnvelope(r, valueBytes, statusStored, "")
 	t.addPayload(r)
 	if r.Envelope.Phase == event.Phase_PHASE_RESPONSE {
 		t.addCall(r)
@@ -77,23 +112,67 @@ func (t *Tables) AddEnvelope(r *batch.Record, valueBytes int) {
 // AddReject takes a record that cannot become a call: a row in dead_letters with its original bytes and one in
 // envelopes with status rejected. r holds what is known of it; its Envelope and Event may be nil.
 func (t *Tables) AddReject(reject *batch.Reject, r *batch.Record) {
-	t.rows++
-	t.bytes += int64(len(reject.Value)) + rowOverhead
+	t.take(reject.Position.Offset, len(reject.Value))
 	t.addDeadLetter(reject)
-	t.addEnvelope(r, len(reject.Value), reject.Reason)
+	t.addEnvelope(r, len(reject.Value), statusRejected, reject.Reason)
+}
+
+// AddRejected is AddReject for a record whose row in dead_letters is stored already.
+func (t *Tables) AddRejected(reject *batch.Reject, r *batch.Record) {
+	t.take(reject.Position.Offset, len(reject.Value))
+	t.addEnvelope(r, len(reject.Value), statusRejected, reject.Reason)
+}
+
+// AddRepeat takes a record that its source delivered before: a row in envelopes with status repeated and no other. Of
+// r only the envelope is read.
+func (t *Tables) AddRepeat(r *batch.Record, valueBytes int) {
+	t.take(r.Position.Offset, valueBytes)
+	bare := *r
+	bare.Event = nil
+	t.addEnvelope(&bare, valueBytes, statusRepeated, "")
+}
+
+// AddBare takes a rejected record of which no table but envelopes shall have a row, and there only where it stood, who
+// sent it and why it was rejected: the rest was refused.
+func (t *Tables) AddBare(reject *batch.Reject, source *event.Source) {
+	t.take(reject.Position.Offset, len(reject.Value))
+	r := batch.Record{Position: reject.Position, IngestedAt: reject.IngestedAt}
+	if source != nil {
+		r.Envelope = &event.Envelope{Source: source}
+	}
+	t.addEnvelope(&r, len(reject.Value), statusRejected, reject.Reason)
+}
+
+// Repeated reports whether the record at an offset was taken by AddRepeat.
+func (t *Tables) Repeated(offset int64) bool { return t.statusAt(offset) == statusRepeated }
+
+func (t *Tables) statusAt(offset int64) int8 {
+	from, to := t.envelopes.within(offset, offset)
+	if from == to {
+		return 0
+	}
+	return t.envelopes.status.values[from]
+}
+
+// Arrived is the broker time of the record at an offset that t holds.
+func (t *Tables) Arrived(offset int64) time.Time {
+	for _, b := range t.order {
+		if from, to := b.within(offset, offset); from < to {
+			return time.UnixMilli(b.arrived.values[from])
+		}
+	}
+	return time.Time{}
 }
 
 // AddFinding takes a finding with its place in Kafka.
 func (t *Tables) AddFinding(f *event.Finding, at batch.Position, ingestedMillis int64, valueBytes int) {
-	t.rows++
-	t.bytes += int64(valueBytes) + rowOverhead
+	t.take(at.Offset, valueBytes)
 	t.addFinding(f, at, ingestedMillis)
 }
 
 // AddFindingReject takes a record of the findings topic that is no finding: a row in dead_letters only.
 func (t *Tables) AddFindingReject(reject *batch.Reject) {
-	t.rows++
-	t.bytes += int64(len(reject.Value)) + rowOverhead
+	t.take(reject.Position.Offset, len(reject.Value))
 	t.addDeadLetter(reject)
 }
 

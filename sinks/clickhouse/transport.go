@@ -15,7 +15,7 @@ import (
 
 // insertHTTP sends the block's own memory as the body of an INSERT ... FORMAT Native.
 func (w *Writer) insertHTTP(ctx context.Context, b *block, settings clickhousego.Settings) error {
-	var body io.Reader = &partsReader{parts: b.native()}
+	body := w.body(b, settings)
 	if w.cfg.Compression != CompressionNone {
 		ctx = context.WithValue(ctx, compressedKey{}, true)
 		pr, pw := io.Pipe()
@@ -26,6 +26,42 @@ func (w *Writer) insertHTTP(ctx context.Context, b *block, settings clickhousego
 	}
 	ctx = clickhousego.Context(ctx, clickhousego.WithSettings(settings))
 	return w.conn.InsertFormat(ctx, "Native", b.insertQuery(w.cfg.Database), body)
+}
+
+// body is the block as it goes out, with the faults that were asked for.
+func (w *Writer) body(b *block, settings clickhousego.Settings) io.Reader {
+	parts := b.native()
+	if w.faults.Cut != nil {
+		parts = nil
+		from := 0
+		for _, to := range append(w.faults.Cut(b.rows()), b.rows()) {
+			parts, from = append(parts, b.slice(from, to).native()...), to
+		}
+		settings["max_insert_block_size"], settings["input_format_parallel_parsing"] = 1, 1
+		settings["min_insert_block_size_rows"], settings["min_insert_block_size_bytes"] = 1, 1
+	}
+	if w.faults.Midway == nil {
+		return &partsReader{parts: parts}
+	}
+	half, sent := 0, 0
+	for _, p := range parts {
+		half += len(p)
+	}
+	for i, p := range parts {
+		if sent += len(p); 2*sent >= half {
+			return io.MultiReader(&partsReader{parts: parts[:i+1]}, passing(w.faults.Midway), &partsReader{parts: parts[i+1:]})
+		}
+	}
+	return &partsReader{parts: parts}
+}
+
+// passing is an empty stretch of a stream that calls a function when it is read.
+type passing func()
+
+// Read implements io.Reader.
+func (p passing) Read([]byte) (int, error) {
+	p()
+	return 0, io.EOF
 }
 
 // frameBytes is the size of one frame before compression, the server's own default.
@@ -67,6 +103,9 @@ func (w *Writer) insertNative(ctx context.Context, b *block, settings clickhouse
 	}
 	if err := fill(out.Columns(), b); err != nil {
 		return errors.Join(err, out.Abort())
+	}
+	if w.faults.Midway != nil {
+		w.faults.Midway() // the statement is open, its block is not sent
 	}
 	return out.Send()
 }

@@ -9,6 +9,7 @@ import (
 	clickhousego "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 
 	"github.com/modeltrail/modeltrail/schemas/batch"
 	"github.com/modeltrail/modeltrail/schemas/event"
@@ -29,6 +30,16 @@ var errTooLarge = errors.New("batch exceeds one insert block")
 type Settings struct {
 	Cluster    string // name of the Kafka cluster, the first part of every token
 	Registerer prometheus.Registerer
+	Logger     zerolog.Logger
+	Window     uint32 // deduplication window of the tables in inserts; 0: its use is not measured
+	Faults     Faults // nothing in production
+}
+
+// Faults break the guarantees on purpose, so that tests can show that they would notice. The zero value breaks none.
+type Faults struct {
+	Midway func()                    // called when half of a block's bytes have been sent
+	Token  func(token string) string // replaces the token of an insert
+	Cut    func(rows int) []int      // where a block is cut into several, ascending row numbers; HTTP only
 }
 
 // Writer inserts batches. It is safe for concurrent use by several partitions, each with its own Tables.
@@ -36,7 +47,9 @@ type Writer struct {
 	conn    driver.Conn
 	cfg     Config
 	cluster string
+	faults  Faults
 	metrics *metrics
+	window  *window
 }
 
 type metrics struct {
@@ -67,13 +80,34 @@ func NewWriter(conn driver.Conn, cfg Config, set Settings) (*Writer, error) {
 			return nil, fmt.Errorf("register clickhouse metrics: %w", err)
 		}
 	}
-	return &Writer{conn: conn, cfg: cfg, cluster: set.Cluster, metrics: m}, nil
+	w := &Writer{conn: conn, cfg: cfg, cluster: set.Cluster, faults: set.Faults, metrics: m, window: newWindow(set)}
+	if err := set.Registerer.Register(w.window); err != nil {
+		return nil, fmt.Errorf("register clickhouse metrics: %w", err)
+	}
+	return w, nil
 }
 
 // Write inserts every table that has rows, one block each, under the span's token. nil means that the server
 // acknowledged all of them. After an error the call may be repeated with the same span; tables that were
-// acknowledged are not sent again, the others carry the same token and are dropped where the server has them.
+// acknowledged are not sent again, the others carry the same token and are dropped where the server has them. An error
+// with a *Refusal in it is not mended by repeating.
 func (w *Writer) Write(ctx context.Context, t *Tables, span batch.Span) error {
+	return w.write(ctx, t, span, func(b *block) *block { return b })
+}
+
+// WritePart is Write for the rows of the records whose offsets the span covers. Tables that skip names are left out.
+func (w *Writer) WritePart(ctx context.Context, t *Tables, span batch.Span, skip func(table string) bool) error {
+	return w.write(ctx, t, span, func(b *block) *block {
+		from, to := b.within(span.First, span.Last)
+		if from == to || skip(b.name) {
+			return nil
+		}
+		return b.slice(from, to)
+	})
+}
+
+func (w *Writer) write(ctx context.Context, t *Tables, span batch.Span, choose func(*block) *block) error {
+	w.window.begin(t, span)
 	if t.span != span {
 		clear(t.written)
 		t.span = span
@@ -82,10 +116,10 @@ func (w *Writer) Write(ctx context.Context, t *Tables, span batch.Span) error {
 		if b.rows() == 0 || t.written[i] {
 			continue
 		}
-		if err := w.insert(ctx, b, span); err != nil {
-			class := Classify(err)
-			w.metrics.errors.WithLabelValues(b.name, string(class)).Inc()
-			return fmt.Errorf("insert %s (%s): %w", b.name, class, err)
+		if part := choose(b); part != nil {
+			if err := w.insert(ctx, part, span); err != nil {
+				return err
+			}
 		}
 		t.written[i] = true
 	}
@@ -96,7 +130,31 @@ func (w *Writer) Write(ctx context.Context, t *Tables, span batch.Span) error {
 	return nil
 }
 
+// WriteTable inserts one table's rows of the records whose offsets the span covers, under the span's token.
+func (w *Writer) WriteTable(ctx context.Context, t *Tables, table string, span batch.Span) error {
+	b := t.table(table)
+	from, to := b.within(span.First, span.Last)
+	if from == to {
+		return nil
+	}
+	return w.insert(ctx, b.slice(from, to), span)
+}
+
 func (w *Writer) insert(ctx context.Context, b *block, span batch.Span) error {
+	err := w.send(ctx, b, span)
+	w.window.inserted(b.name)
+	if err == nil {
+		return nil
+	}
+	class := Classify(err)
+	w.metrics.errors.WithLabelValues(b.name, string(class)).Inc()
+	if class == ClassPermanent {
+		err = refused(b, err)
+	}
+	return fmt.Errorf("insert %s (%s): %w", b.name, class, err)
+}
+
+func (w *Writer) send(ctx context.Context, b *block, span batch.Span) error {
 	if err := b.check(); err != nil {
 		return err
 	}
@@ -106,7 +164,11 @@ func (w *Writer) insert(ctx context.Context, b *block, span batch.Span) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.InsertTimeout)
 	defer cancel()
-	settings := insertSettings(span.Token(w.cluster, b.name, event.SchemaVersion))
+	token := span.Token(w.cluster, b.name, event.SchemaVersion)
+	if w.faults.Token != nil {
+		token = w.faults.Token(token)
+	}
+	settings := insertSettings(token)
 	started := time.Now()
 	var err error
 	if w.cfg.Protocol == ProtocolHTTP {

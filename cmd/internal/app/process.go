@@ -18,6 +18,7 @@ import (
 
 	"github.com/modeltrail/modeltrail/cmd/internal/admin"
 	"github.com/modeltrail/modeltrail/cmd/internal/config"
+	"github.com/modeltrail/modeltrail/cmd/internal/failpoint"
 	"github.com/modeltrail/modeltrail/cmd/internal/history"
 	"github.com/modeltrail/modeltrail/cmd/internal/kafka"
 	"github.com/modeltrail/modeltrail/sinks/clickhouse"
@@ -41,6 +42,7 @@ type Process struct {
 	closers  []func(context.Context) error
 	follower *history.Follower
 	letters  *dlq.Writer
+	hooks    failpoint.Hooks // none but in chaos builds
 	started  atomic.Bool
 }
 
@@ -49,7 +51,11 @@ func New(cfg config.Config, log zerolog.Logger, version string) (*Process, error
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data_dir: %w", err)
 	}
-	p := &Process{Config: cfg, Log: log, Version: version, registry: prometheus.NewRegistry()}
+	hooks, err := failpoint.New(log, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{Config: cfg, Log: log, Version: version, registry: prometheus.NewRegistry(), hooks: hooks}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	server, err := admin.Start(cfg.Admin, p.registry)
 	if err != nil {

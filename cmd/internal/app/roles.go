@@ -35,7 +35,7 @@ func (p *Process) Store(ctx context.Context) ([]Role, error) {
 		return nil, err
 	}
 	database := p.Config.ClickHouse.Database
-	if err := checkTables(ctx, conn, database); err != nil {
+	if err := p.checkServer(ctx, conn, database); err != nil {
 		return nil, err
 	}
 	follower, err := p.follow(ctx)
@@ -50,11 +50,17 @@ func (p *Process) Store(ctx context.Context) ([]Role, error) {
 	if err != nil {
 		return nil, err
 	}
-	writer, err := clickhouse.NewWriter(conn, p.Config.ClickHouse, clickhouse.Settings{Cluster: p.Config.Kafka.Cluster, Registerer: p.registry})
+	writer, err := clickhouse.NewWriter(conn, p.Config.ClickHouse, clickhouse.Settings{
+		Cluster: p.Config.Kafka.Cluster, Registerer: p.registry, Logger: p.Log,
+		Window: p.Config.Schema.DeduplicationWindow, Faults: p.hooks.ClickHouse,
+	})
 	if err != nil {
 		return nil, err
 	}
-	deps := role.StoreDeps{Chain: chain(follower), Writer: writer, DeadLetters: letters, Registerer: p.registry}
+	deps := role.StoreDeps{
+		Chain: chain(follower), Writer: writer, DeadLetters: letters, Registerer: p.registry, Logger: p.Log,
+		Reread: role.RereadFrom(p.dial), History: clickhouse.NewHistory(conn, p.Config.ClickHouse),
+	}
 	envelopes, err := role.NewStore(deps)
 	if err != nil {
 		return nil, err
@@ -75,13 +81,18 @@ func (p *Process) Store(ctx context.Context) ([]Role, error) {
 	return []Role{store, found}, nil
 }
 
-// checkTables refuses tables in which a repeated insert would double rows.
-func checkTables(ctx context.Context, conn driver.Conn, database string) error {
+// checkServer refuses a server on which a repeated insert could double rows. The windows must be those that the
+// configuration asks for: outages up to their length are survived exactly.
+func (p *Process) checkServer(ctx context.Context, conn driver.Conn, database string) error {
+	if err := clickhouse.CheckSettings(ctx, conn); err != nil {
+		return err
+	}
 	tables := append(role.StoreTables(), role.FindingsTables()...)
 	slices.Sort(tables)
-	err := clickhouse.CheckTables(ctx, conn, database, slices.Compact(tables)...)
+	asked := clickhouse.Guarantee{Window: p.Config.Schema.DeduplicationWindow, Seconds: p.Config.Schema.DeduplicationWindowSeconds}
+	err := clickhouse.CheckGuarantee(ctx, conn, database, asked, slices.Compact(tables)...)
 	if errors.Is(err, clickhouse.ErrNoDeduplication) {
-		return fmt.Errorf("%w\na table that ModelTrail did not create needs ALTER TABLE ... MODIFY SETTING non_replicated_deduplication_window = 10000", err)
+		return fmt.Errorf("%w\nor set schema.deduplication_window and schema.deduplication_window_seconds to what the tables have", err)
 	}
 	return err
 }
@@ -107,7 +118,9 @@ func (p *Process) consumer(name string, cfg stream.Config, topic string, newBatc
 	if err != nil {
 		return Role{}, err
 	}
-	runner, err := stream.New(client, newBatch, cfg, stream.Settings{Name: name, Membership: membership, Logger: p.Log, Registerer: p.registry})
+	runner, err := stream.New(client, newBatch, cfg, stream.Settings{
+		Name: name, Membership: membership, Logger: p.Log, Registerer: p.registry, Faults: p.hooks.Stream,
+	})
 	if err != nil {
 		client.Close()
 		return Role{}, err

@@ -1,7 +1,6 @@
 package role
 
 import (
-	"context"
 	"errors"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -28,18 +27,22 @@ func NewFindings(deps StoreDeps) (stream.NewBatch, error) {
 	}
 	shared := &clickhouse.Buffers{}
 	return func(string, int32) (stream.Batch, error) {
-		return &findingsBatch{deps: deps, counts: counts, tables: clickhouse.NewTables(shared)}, nil
+		b := &findingsBatch{delivery: newDelivery(deps, counts, shared)}
+		b.letter = func(rec *kgo.Record, why *refused, into *aside) {
+			if why != nil {
+				into.addFinding(newReject(rec, stageSink, why.reason(), why.detail()), why)
+			} else if err := wire.UnmarshalFinding(rec.Value, &b.finding); err != nil {
+				into.addFinding(newReject(rec, wire.Stage, wire.Reason(err), err.Error()), nil)
+			}
+		}
+		return b, nil
 	}, nil
 }
 
 // findingsBatch is one partition's batch of findings.
 type findingsBatch struct {
-	deps    StoreDeps
-	counts  *outcomes
-	tables  *clickhouse.Tables
-	rejects []batch.Reject
+	delivery
 	finding event.Finding
-	letters bool // the rejects are acknowledged
 }
 
 // Add implements stream.Batch.
@@ -52,32 +55,4 @@ func (b *findingsBatch) Add(rec *kgo.Record) {
 	}
 	at := batch.Position{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}
 	b.tables.AddFinding(&b.finding, at, rec.Timestamp.UnixMilli(), len(rec.Value))
-}
-
-// Rows implements stream.Batch.
-func (b *findingsBatch) Rows() int { return b.tables.Rows() }
-
-// Bytes implements stream.Batch.
-func (b *findingsBatch) Bytes() int64 { return b.tables.Bytes() }
-
-// Deliver implements stream.Batch: first the dead letter topic, then the tables.
-func (b *findingsBatch) Deliver(ctx context.Context, span batch.Span) error {
-	if !b.letters {
-		if err := b.deps.DeadLetters.Write(ctx, b.rejects); err != nil {
-			return err
-		}
-		b.letters = true
-	}
-	if err := b.deps.Writer.Write(ctx, b.tables, span); err != nil {
-		return err
-	}
-	b.counts.delivered(b.tables.Rows(), b.rejects)
-	return nil
-}
-
-// Reset implements stream.Batch.
-func (b *findingsBatch) Reset() {
-	b.tables.Reset()
-	clear(b.rejects)
-	b.rejects, b.letters = b.rejects[:0], false
 }

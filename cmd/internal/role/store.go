@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/modeltrail/modeltrail/processors"
@@ -29,11 +30,19 @@ type StoreDeps struct {
 	Writer      *clickhouse.Writer
 	DeadLetters *dlq.Writer
 	Registerer  prometheus.Registerer
+	Logger      zerolog.Logger
+	// Reread reads records once more for their dead letters. Without it a batch of which the server refuses a row is
+	// repeated until it is taken.
+	Reread Reread
+	// History is what was stored before; unused by findings. Without it, or without Reread, repeats of a source are
+	// stored as any other record.
+	History *clickhouse.History
 }
 
-// outcomes counts what became of delivered records: the two halves of stream's delivered_records_total.
+// outcomes counts what became of delivered records: the parts of stream's delivered_records_total.
 type outcomes struct {
 	stored   prometheus.Counter
+	repeated prometheus.Counter
 	rejected *prometheus.CounterVec
 }
 
@@ -42,11 +51,14 @@ func newOutcomes(role string, registerer prometheus.Registerer) (*outcomes, erro
 		stored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "modeltrail_" + role + "_stored_records_total", Help: "Records that became rows.",
 		}),
+		repeated: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "modeltrail_" + role + "_repeated_records_total", Help: "Records that their source had delivered before.",
+		}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "modeltrail_" + role + "_rejected_records_total", Help: "Records that became dead letters.",
 		}, []string{"stage", "reason"}),
 	}
-	for _, c := range []prometheus.Collector{o.stored, o.rejected} {
+	for _, c := range []prometheus.Collector{o.stored, o.repeated, o.rejected} {
 		if err := registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("register %s metrics: %w", role, err)
 		}
@@ -54,12 +66,16 @@ func newOutcomes(role string, registerer prometheus.Registerer) (*outcomes, erro
 	return o, nil
 }
 
-// delivered counts one batch.
-func (o *outcomes) delivered(rows int, rejects []batch.Reject) {
-	o.stored.Add(float64(rows - len(rejects)))
-	for i := range rejects {
-		o.rejected.WithLabelValues(rejects[i].Stage, rejects[i].Reason).Inc()
+// delivered counts one batch: of so many records these became dead letters and so many were repeats.
+func (o *outcomes) delivered(rows, repeated int, rejects ...[]batch.Reject) {
+	for _, some := range rejects {
+		rows -= len(some)
+		for i := range some {
+			o.rejected.WithLabelValues(some[i].Stage, some[i].Reason).Inc()
+		}
 	}
+	o.repeated.Add(float64(repeated))
+	o.stored.Add(float64(max(rows-repeated, 0)))
 }
 
 // NewStore returns the batches of the role store: every envelope goes through the chain into rows, or into the
@@ -73,23 +89,24 @@ func NewStore(deps StoreDeps) (stream.NewBatch, error) {
 		return nil, err
 	}
 	shared := &clickhouse.Buffers{}
-	return func(string, int32) (stream.Batch, error) {
-		b := &storeBatch{deps: deps, counts: counts, tables: clickhouse.NewTables(shared)}
+	return func(topic string, partition int32) (stream.Batch, error) {
+		b := &storeBatch{delivery: newDelivery(deps, counts, shared)}
 		b.record.Event = &b.event
+		b.letter = b.deadLetter
+		if deps.History != nil && deps.Reread != nil {
+			b.repeats = newRepeats(b, topic, partition)
+		}
 		return b, nil
 	}, nil
 }
 
 // storeBatch is one partition's batch of envelopes. It reuses one envelope and one event for all records.
 type storeBatch struct {
-	deps    StoreDeps
-	counts  *outcomes
-	tables  *clickhouse.Tables
-	rejects []batch.Reject
+	delivery
+	repeats *repeatFilter // nil: not asked for
 	decoder wire.Decoder
 	record  batch.Record
 	event   event.Event
-	letters bool // the rejects are acknowledged
 }
 
 // Add implements stream.Batch.
@@ -103,11 +120,58 @@ func (b *storeBatch) Add(rec *kgo.Record) {
 		return
 	}
 	b.record.Envelope = env
+	if b.repeats != nil && b.repeats.repeated(rec, env.Source) {
+		b.tables.AddRepeat(&b.record, len(rec.Value))
+		b.repeatedRows++
+		return
+	}
 	if v := run(b.deps.Chain, &b.record); v.Action == processors.ActionReject {
 		b.reject(rec, &b.record, v.Stage, v.Reason, v.Detail)
+		if b.repeats != nil {
+			b.repeats.reject(env.Source)
+		}
 		return
 	}
 	b.tables.AddEnvelope(&b.record, len(rec.Value))
+}
+
+// Advance implements stream.Stepwise.
+func (b *storeBatch) Advance(ctx context.Context, plan stream.Plan) (stream.Plan, error) {
+	if b.repeats != nil {
+		if err := b.repeats.resolve(ctx, plan.Span.First); err != nil {
+			return stream.Plan{}, err
+		}
+	}
+	return b.delivery.Advance(ctx, plan)
+}
+
+// Reset implements stream.Batch.
+func (b *storeBatch) Reset() {
+	b.delivery.Reset()
+	if b.repeats != nil {
+		b.repeats.commit()
+	}
+}
+
+// deadLetter makes a dead letter of a record that was read once more.
+func (b *storeBatch) deadLetter(rec *kgo.Record, why *refused, into *aside) {
+	known := &batch.Record{Position: batch.Position{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}, IngestedAt: rec.Timestamp}
+	stage, reason, detail := stageSink, "", ""
+	env, err := b.decoder.Envelope(rec.Value)
+	if err != nil {
+		stage, reason, detail = wire.Stage, wire.Reason(err), err.Error()
+	} else {
+		known.Envelope, known.Event = env, &b.event
+		v := run(b.deps.Chain, known)
+		stage, reason, detail = v.Stage, v.Reason, v.Detail
+	}
+	if why != nil {
+		stage, reason, detail = stageSink, why.reason(), why.detail()
+		if b.repeats != nil && err == nil && !why.partly && !b.tables.Repeated(rec.Offset) {
+			b.repeats.reject(env.Source)
+		}
+	}
+	into.add(newReject(rec, stage, reason, detail), known, why)
 }
 
 // run passes one record through the chain. A panic in a step rejects the record: a record that breaks a step
@@ -137,32 +201,4 @@ func newReject(rec *kgo.Record, stage, reason, detail string) batch.Reject {
 		IngestedAt: rec.Timestamp, Key: rec.Key, Value: rec.Value, Headers: headers,
 		Stage: stage, Reason: reason, Detail: detail,
 	}
-}
-
-// Rows implements stream.Batch.
-func (b *storeBatch) Rows() int { return b.tables.Rows() }
-
-// Bytes implements stream.Batch.
-func (b *storeBatch) Bytes() int64 { return b.tables.Bytes() }
-
-// Deliver implements stream.Batch: first the dead letter topic, then the tables.
-func (b *storeBatch) Deliver(ctx context.Context, span batch.Span) error {
-	if !b.letters {
-		if err := b.deps.DeadLetters.Write(ctx, b.rejects); err != nil {
-			return err
-		}
-		b.letters = true
-	}
-	if err := b.deps.Writer.Write(ctx, b.tables, span); err != nil {
-		return err
-	}
-	b.counts.delivered(b.tables.Rows(), b.rejects)
-	return nil
-}
-
-// Reset implements stream.Batch.
-func (b *storeBatch) Reset() {
-	b.tables.Reset()
-	clear(b.rejects)
-	b.rejects, b.letters = b.rejects[:0], false
 }

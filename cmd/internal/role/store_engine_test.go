@@ -42,6 +42,16 @@ func TestStoreTables_OnARealEngine(t *testing.T) {
 		"a large batch is one insert and one block":   testLargeBatch,
 		"findings and dead letters":                   testFindings,
 		"every offset becomes a row or a dead letter": testStoreRole,
+		"refused rows stand alone as dead letters":    testRefused,
+		"a crash inside a division changes nothing":   testRefusedCrash,
+		"refused rows that are accepted later":        testRefusedThenAccepted,
+		"stored rows that are refused later":          testStoredThenRefused,
+		"what a source sends again is a repeat":       testRepeats,
+		"a crash around repeats changes nothing":      testRepeatsCrash,
+		"dead letters that are sent again are stored": testResent,
+		"a dead letter topic that is down":            testLettersDown,
+		"a server that hangs":                         testHangingServer,
+		"start checks":                                testStartChecks,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}

@@ -51,4 +51,18 @@ GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings_local TO modeltrail_writer
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters TO modeltrail_writer;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters_local TO modeltrail_writer;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.team_budgets TO modeltrail_writer;
+-- The writer reads where rows stood and who sent them, never what they hold: to tell repeats of a source, and whether
+-- an insert whose answer was lost had been stored.
+GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at, row_version) ON modeltrail.envelopes TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at, row_version) ON modeltrail.envelopes_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at, row_version) ON modeltrail.calls TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at, row_version) ON modeltrail.calls_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at, row_version) ON modeltrail.payloads TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at, row_version) ON modeltrail.payloads_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at, row_version) ON modeltrail.tool_calls TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at, row_version) ON modeltrail.tool_calls_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(status, reject_reason, source_instance, source_epoch, source_sequence) ON modeltrail.envelopes TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(status, reject_reason, source_instance, source_epoch, source_sequence) ON modeltrail.envelopes_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at) ON modeltrail.findings TO modeltrail_writer;
+GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at) ON modeltrail.findings_local TO modeltrail_writer;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.schema_migrations TO modeltrail_writer;

@@ -1,0 +1,198 @@
+package role
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/modeltrail/modeltrail/processors/stream"
+	"github.com/modeltrail/modeltrail/schemas/batch"
+	"github.com/modeltrail/modeltrail/sinks/clickhouse"
+)
+
+const (
+	tableLetters   = "dead_letters"
+	tableEnvelopes = "envelopes"
+	stageSink      = "sink"
+)
+
+// delivery makes one partition's tables durable, for the roles store and findings: first the dead letter topic, then
+// the tables, and when the server refuses rows, part by part until these stand alone. It is a stream.Stepwise.
+//
+// As long as the server takes the rows, a span is one step. A refusal divides it; every part is planned before it is
+// inserted, at the same offset with an earlier end, so its token is that of its own span and a successor goes on
+// where the plan says. Small groups around refused rows are inserted record by record; which of them the server
+// refused is fixed in the plan before anything is done about it, so that a crash, or a server that changed its mind,
+// cannot make both a row and a dead letter of a record. See note for what a plan says.
+//
+// Tables are inserted in a fixed order with calls first, so a record that calls refuses has no rows elsewhere. A record
+// that a later table refuses keeps the rows that it has by then; its dead letter says "partly_stored".
+type delivery struct {
+	deps         StoreDeps
+	counts       *outcomes
+	shared       *clickhouse.Buffers
+	tables       *clickhouse.Tables
+	rejects      []batch.Reject // of the chain, by offset
+	lettered     int64          // rejects up to this offset are acknowledged by the topic
+	end          int64          // of the open batch, as far as it was planned
+	pace         pace
+	aside        *aside         // dead letters of the group that is being refused
+	lost         []batch.Reject // refused by the server: stage and reason only
+	repeatedRows int            // records of the open batch that are repeats
+	// letter makes a dead letter of a record that was read once more: of what the chain makes of it, else of why the
+	// server refused it.
+	letter func(rec *kgo.Record, why *refused, into *aside)
+}
+
+func newDelivery(deps StoreDeps, counts *outcomes, shared *clickhouse.Buffers) delivery {
+	return delivery{deps: deps, counts: counts, shared: shared, tables: clickhouse.NewTables(shared), lettered: -1, end: -1}
+}
+
+// Rows implements stream.Batch.
+func (d *delivery) Rows() int { return d.tables.Rows() }
+
+// Bytes implements stream.Batch.
+func (d *delivery) Bytes() int64 { return d.tables.Bytes() }
+
+// Deliver implements stream.Batch. It does not divide; a stream calls Advance.
+func (d *delivery) Deliver(ctx context.Context, span batch.Span) error {
+	if err := d.send(ctx, span.Last); err != nil {
+		return err
+	}
+	if err := d.deps.Writer.Write(ctx, d.tables, span); err != nil {
+		return err
+	}
+	d.counts.delivered(d.tables.Rows(), d.repeatedRows, d.rejects, d.lost)
+	return nil
+}
+
+// Reset implements stream.Batch.
+func (d *delivery) Reset() {
+	d.tables.Reset()
+	clear(d.rejects)
+	d.rejects, d.lost, d.repeatedRows = d.rejects[:0], d.lost[:0], 0
+	d.lettered, d.end, d.pace, d.aside = -1, -1, pace{}, nil
+}
+
+// Advance implements stream.Stepwise.
+func (d *delivery) Advance(ctx context.Context, plan stream.Plan) (stream.Plan, error) {
+	n, err := parseNote(plan.Note, plan.Span)
+	if err != nil {
+		return stream.Plan{}, err
+	}
+	d.end = max(d.end, plan.Span.Last)
+	switch {
+	case n.fixed:
+		return d.refuse(ctx, plan.Span, n)
+	case n.singly:
+		return d.singly(ctx, plan.Span, n)
+	}
+	if err := d.send(ctx, plan.Span.Last); err != nil {
+		return stream.Plan{}, err
+	}
+	for {
+		err := d.deps.Writer.WritePart(ctx, d.tables, plan.Span, n.skip(plan.Span))
+		if err == nil {
+			d.pace.stored()
+			return d.behind(plan.Span, n), nil
+		}
+		refusal := d.divisible(err)
+		if refusal == nil {
+			return stream.Plan{}, err
+		}
+		known, err := d.known(ctx, plan.Span, refusal)
+		if err != nil {
+			return stream.Plan{}, err
+		}
+		if !known {
+			return d.divide(plan.Span, n, refusal), nil
+		}
+	}
+}
+
+// send produces the chain's rejects up to an offset to the dead letter topic.
+func (d *delivery) send(ctx context.Context, last int64) error {
+	if last <= d.lettered {
+		return nil
+	}
+	from, _ := slices.BinarySearchFunc(d.rejects, d.lettered+1, byOffset)
+	to, _ := slices.BinarySearchFunc(d.rejects, last+1, byOffset)
+	if err := d.deps.DeadLetters.Write(ctx, d.rejects[from:to]); err != nil {
+		return err
+	}
+	d.lettered = last
+	return nil
+}
+
+func byOffset(r batch.Reject, offset int64) int { return int(r.Position.Offset - offset) }
+
+// divisible returns the refusal in an error, nil where dividing the batch would not help.
+func (d *delivery) divisible(err error) *clickhouse.Refusal {
+	var refusal *clickhouse.Refusal
+	if !errors.As(err, &refusal) || d.deps.Reread == nil || refusal.Table == tableLetters {
+		return nil
+	}
+	return refusal
+}
+
+// known reports whether the rows that the server refuses to take are in the table already: an attempt of which no
+// answer came had stored them, or a view failed after them.
+func (d *delivery) known(ctx context.Context, span batch.Span, refusal *clickhouse.Refusal) (bool, error) {
+	stored, want, err := d.deps.Writer.Stored(ctx, d.tables, refusal.Table, span)
+	switch {
+	case err != nil:
+		return false, err
+	case len(stored) == 0:
+		return false, nil
+	case len(stored) != want:
+		// An insert over two months' partitions that was cut off between them. Only its repetition can complete it.
+		return false, fmt.Errorf("table %s holds %d of the %d rows of offsets %d to %d and refuses the others; drop what refuses them until they are stored: %w",
+			refusal.Table, len(stored), want, span.First, span.Last, refusal)
+	}
+	d.tables.Acknowledged(refusal.Table, span)
+	return true, nil
+}
+
+// divide plans a smaller step at the same offset.
+func (d *delivery) divide(span batch.Span, n note, refusal *clickhouse.Refusal) stream.Plan {
+	for _, table := range d.tables.Holding(span) {
+		if table == refusal.Table {
+			break
+		}
+		n.done[table] = max(n.done[table], span.Last) // stored under the token of the whole span
+	}
+	part := span
+	if part.Last, n.singly = d.pace.cut(d.tables.Offsets(), span, refusal.Offset); n.singly {
+		d.deps.Logger.Warn().Str("topic", span.Topic).Int32("partition", span.Partition).Int64("first", span.First).Int64("last", part.Last).
+			Str("table", refusal.Table).Int32("code", refusal.Code).Msg("server refuses rows; records are inserted one by one")
+	}
+	return stream.Plan{Span: part, Note: n.format(part)}
+}
+
+// behind is the plan after a span that is durable.
+func (d *delivery) behind(span batch.Span, n note) stream.Plan {
+	next := span
+	next.First = span.Last + 1
+	limit := d.end
+	n = note{done: n.done}
+	for table, through := range n.done {
+		if through < next.First {
+			delete(n.done, table)
+			continue
+		}
+		if limit < next.First || through < limit {
+			limit = through
+		}
+	}
+	if next.First > d.end {
+		d.counts.delivered(d.tables.Rows(), d.repeatedRows, d.rejects, d.lost)
+	}
+	if limit < next.First {
+		return stream.Plan{Span: next} // its end is before its first: empty
+	}
+	next.Last, n.singly = d.pace.next(d.tables.Offsets(), next.First, limit)
+	return stream.Plan{Span: next, Note: n.format(next)}
+}

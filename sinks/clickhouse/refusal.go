@@ -1,0 +1,116 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+
+	clickhousego "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/modeltrail/modeltrail/schemas/batch"
+)
+
+// Reasons of dead letters whose rows the server refused.
+const (
+	ReasonConstraint  = "violated_constraint"
+	ReasonOutOfRange  = "value_out_of_range"
+	ReasonIncorrect   = "incorrect_value"
+	ReasonTooLarge    = "too_large"
+	ReasonPartly      = "partly_stored" // other rows of the record had been stored before one was refused
+	reasonUnspecified = "refused"
+)
+
+// Refusal is the error of an insert whose rows the server refuses for good.
+type Refusal struct {
+	Table string
+	Code  int32 // the server's exception code; 0: the block is too large to be sent
+	// Offset is that of the record of which the server complained, -1 where it did not say. It comes out of an error
+	// text, so it may guide where to look and nothing else.
+	Offset int64
+	err    error
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.err.Error() }
+
+// Unwrap gives the server's exception.
+func (r *Refusal) Unwrap() error { return r.err }
+
+// Reason is the class of the code, for a dead letter.
+func Reason(code int32) string {
+	switch code {
+	case 0:
+		return ReasonTooLarge
+	case 469:
+		return ReasonConstraint
+	case 69, 128, 131, 321, 407:
+		return ReasonOutOfRange
+	case 27, 41, 70, 72, 117, 349, 691:
+		return ReasonIncorrect
+	}
+	return reasonUnspecified
+}
+
+// violatedRow finds the row, from 1, in the text of VIOLATED_CONSTRAINT.
+var violatedRow = regexp.MustCompile(`is violated at row (\d+)`)
+
+func refused(b *block, err error) *Refusal {
+	r := &Refusal{Table: b.name, Offset: -1, err: err}
+	var exception *clickhousego.Exception
+	if !errors.As(err, &exception) {
+		return r
+	}
+	r.Code = exception.Code
+	if m := violatedRow.FindStringSubmatch(exception.Message); m != nil && b.offsets != nil {
+		if row, err := strconv.Atoi(m[1]); err == nil && row >= 1 && row <= b.rows() {
+			r.Offset = b.offsets.values[row-1]
+		}
+	}
+	return r
+}
+
+// Stored returns which of the records within span have rows in a table, and how many rows of theirs t has. A table of
+// a refused insert is asked: an insert of an earlier attempt, of which no answer came, may have been stored before the
+// server began to refuse its rows, and an error of a materialized view leaves the rows of its table.
+func (w *Writer) Stored(ctx context.Context, t *Tables, table string, span batch.Span) (offsets []int64, want int, err error) {
+	b := t.table(table)
+	from, to := b.within(span.First, span.Last)
+	if from == to {
+		return nil, 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.InsertTimeout)
+	defer cancel()
+	arrived := b.arrived.values[from:to]
+	query := "SELECT offset FROM " + quote(w.cfg.Database) + "." + quote(table) + ` WHERE topic = ? AND partition = ? AND offset BETWEEN ? AND ?
+		AND ingested_at >= fromUnixTimestamp64Milli(?) AND ingested_at <= fromUnixTimestamp64Milli(?)`
+	args := []any{span.Topic, span.Partition, span.First, span.Last, slices.Min(arrived), slices.Max(arrived)}
+	if b.version != nil {
+		query += " AND row_version = ?"
+		args = append(args, t.version)
+	}
+	rows, err := w.conn.Query(ctx, query, args...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("look for rows of a refused insert in %s: %w", table, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var offset int64
+		if err := rows.Scan(&offset); err != nil {
+			return nil, 0, fmt.Errorf("look for rows of a refused insert in %s: %w", table, err)
+		}
+		offsets = append(offsets, offset)
+	}
+	return offsets, to - from, rows.Err()
+}
+
+// Acknowledged makes a Write or WritePart under span pass over a table of which Stored found all rows.
+func (t *Tables) Acknowledged(table string, span batch.Span) {
+	for i, b := range t.order {
+		if b.name == table && t.span == span {
+			t.written[i] = true
+		}
+	}
+}
