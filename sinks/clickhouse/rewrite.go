@@ -1,7 +1,10 @@
 package clickhouse
 
 import (
+	"context"
 	"fmt"
+
+	clickhousego "github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/modeltrail/modeltrail/schemas/batch"
 )
@@ -50,4 +53,12 @@ func (t *Tables) SkipStored(stored map[string]int64) error {
 		c.b.reset()
 	}
 	return nil
+}
+
+// WithToken makes an insert over ctx idempotent and keeps it one block, under the same settings as a Writer's. An
+// INSERT ... SELECT stays one block below a million rows.
+func WithToken(ctx context.Context, token string) context.Context {
+	settings := insertSettings(token)
+	settings["max_insert_threads"] = 1
+	return clickhousego.Context(ctx, clickhousego.WithSettings(settings))
 }
