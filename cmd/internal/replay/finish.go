@@ -205,9 +205,12 @@ func (e *Engine) touched(s *state) string {
 AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
 (SELECT groupArray((topic, partition, first, last, version)) %s AND kind = 'span')))`, s.version, earlier, earlier)
 	}
-	const layout = "2006-01-02 15:04:05.000"
-	return fmt.Sprintf("ingested_at BETWEEN toDateTime64('%s', 3, 'UTC') AND toDateTime64('%s', 3, 'UTC') AND (%s) AND (row_version = %d OR %s)",
-		since.UTC().Format(layout), until.UTC().Format(layout), strings.Join(where, " OR "), s.version, replaced)
+	return fmt.Sprintf("%s AND (%s) AND (row_version = %d OR %s)", during(since, until), strings.Join(where, " OR "), s.version, replaced)
+}
+
+// during bounds the ingest time. It is text, because the driver binds times as whole seconds.
+func during(since, until time.Time) string {
+	return fmt.Sprintf("ingested_at BETWEEN fromUnixTimestamp64Milli(%d, 'UTC') AND fromUnixTimestamp64Milli(%d, 'UTC')", since.UnixMilli(), until.UnixMilli())
 }
 
 // escape writes text into a SQL string.

@@ -37,6 +37,7 @@ type rig struct {
 	cfg     clickhouse.Config
 	writer  *clickhouse.Writer
 	client  *kgo.Client
+	name    string // of the Kafka cluster
 }
 
 // suite shares one engine among tests.
@@ -79,10 +80,18 @@ func (s *suite) rig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.client.Close)
-	if r.writer, err = clickhouse.NewWriter(s.conn, r.cfg, clickhouse.Settings{Cluster: "main", Registerer: prometheus.NewRegistry()}); err != nil {
-		t.Fatal(err)
-	}
+	r.forget()
 	return r
+}
+
+// forget gives every token from now on another name.
+func (r *rig) forget() {
+	r.t.Helper()
+	r.name += "x"
+	var err error
+	if r.writer, err = clickhouse.NewWriter(r.conn, r.cfg, clickhouse.Settings{Cluster: r.name, Registerer: prometheus.NewRegistry()}); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 func (r *rig) dial(opts ...kgo.Opt) (*kgo.Client, error) {
@@ -212,8 +221,8 @@ func (r *rig) ask(query string) (out string) {
 func (r *rig) engine(chain processors.Chain) *Engine {
 	r.t.Helper()
 	e, err := New(Settings{
-		Conn: r.conn, Database: r.cfg.Database, Cluster: "main", Writer: r.writer, Chain: chain,
-		Envelopes: event.TopicEnvelopes, Findings: event.TopicFindings, Software: "test", Logger: zerolog.Nop(),
+		Conn: r.conn, Database: r.cfg.Database, Cluster: r.name, Writer: r.writer, Chain: chain,
+		Envelopes: event.TopicEnvelopes, Findings: event.TopicFindings, Software: "test", Logger: zerolog.New(zerolog.NewTestWriter(r.t)),
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -92,8 +92,7 @@ func (e *Engine) stored(ctx context.Context, s *state, span Span) (map[string]in
 		var n uint64
 		var highest int64
 		err := e.set.Conn.QueryRow(ctx, `SELECT count(), max(offset) FROM `+e.table(table)+`
-WHERE row_version = ? AND topic = ? AND partition = ? AND ingested_at BETWEEN ? AND ?`,
-			s.version, span.Topic, span.Partition, span.since, span.until).Scan(&n, &highest)
+WHERE row_version = ? AND topic = ? AND partition = ? AND `+during(span.since, span.until), s.version, span.Topic, span.Partition).Scan(&n, &highest)
 		if err != nil {
 			return nil, fmt.Errorf("read how far replay %d came: %w", s.version, err)
 		}

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/modeltrail/modeltrail/processors"
 	"github.com/modeltrail/modeltrail/schemas/batch"
@@ -74,7 +75,7 @@ func (w *rewriter) origins(span Span, records []Record, f *facts) []origin {
 		}
 		if env, err := w.decoder.Envelope(records[i].Value); err == nil && env.GetSource().GetSequence() > 0 {
 			o := originOf(env)
-			o.instance = string(append([]byte(nil), o.instance...)) // it aliases the record
+			o.instance = strings.Clone(o.instance) // it aliases the record
 			out = append(out, o)
 		}
 	}
@@ -86,6 +87,7 @@ func (w *rewriter) fill(version uint32, kind Kind, span Span, records []Record, 
 	w.tables.Reset()
 	w.tables.SetVersion(version)
 	var out []resolution
+	within := map[origin]bool{}
 	for i := range records {
 		r := &records[i]
 		if f.repeated[r.Offset] {
@@ -98,7 +100,7 @@ func (w *rewriter) fill(version uint32, kind Kind, span Span, records []Record, 
 		replaced, standing := f.rejected[r.Offset]
 		verdict := w.judge(span, r)
 		switch {
-		case verdict.Action == processors.ActionKeep && standing && f.seen(originOf(w.record.Envelope)):
+		case verdict.Action == processors.ActionKeep && standing && f.seen(originOf(w.record.Envelope), within):
 			w.tables.AddStandingRepeat(&w.record, len(r.Value))
 		case verdict.Action == processors.ActionKeep:
 			w.tables.AddEnvelope(&w.record, len(r.Value))
@@ -114,16 +116,16 @@ func (w *rewriter) fill(version uint32, kind Kind, span Span, records []Record, 
 	return out
 }
 
-// seen reports a second delivery and remembers the first.
-func (f *facts) seen(o origin) bool {
+// seen reports a second delivery and notes the first of those within the chunk.
+func (f *facts) seen(o origin, within map[origin]bool) bool {
 	if o.sequence == 0 {
 		return false
 	}
-	if f.copies[o] {
+	if f.copies[o] || within[o] {
 		return true
 	}
-	o.instance = string(append([]byte(nil), o.instance...))
-	f.copies[o] = true
+	o.instance = strings.Clone(o.instance)
+	within[o] = true
 	return false
 }
 

@@ -117,9 +117,12 @@ func (e *Engine) write(ctx context.Context, s *state, span Span, c interval, rec
 		if err := e.spoil(ctx, s); err != nil {
 			return err
 		}
-		bad, err := e.bisect(ctx, s, span, records, facts)
+		bad, found := e.bisect(ctx, s, span, records, facts)
+		if found == nil && len(bad) == 0 {
+			found = fmt.Errorf("find the refused rows of offsets %d to %d: the parts were taken although the whole was not: %w", c.first, c.last, err)
+		}
 		offend(bad)
-		return err
+		return found
 	}
 	if err != nil {
 		return err
