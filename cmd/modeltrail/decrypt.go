@@ -60,7 +60,7 @@ func decrypt(cmd *cobra.Command, callID string, key []byte) error {
 		return err
 	}
 	defer conn.Close()
-	query := fmt.Sprintf(`SELECT toInt32(phase), key_id, body FROM %s.payloads
+	query := fmt.Sprintf(`SELECT toInt32(phase), key_id, body FROM %s.v_payloads
 WHERE call_id = ? AND capture_mode = 'full' AND body != '' ORDER BY phase`, cfg.ClickHouse.Database)
 	rows, err := conn.Query(ctx, query, callID)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package definition says what ModelTrail's boards show: every panel with its SQL. Its subcommand gen writes them as
 // the JSON that Grafana loads; a test keeps both equal.
 //
-// Boards read spend_hourly where an hour is fine enough, because it stays small, and calls where percentiles or
-// single calls are shown. A filter over calls bounds the ingest time too, which prunes monthly partitions; see
+// Boards read spend_hourly where an hour is fine enough, because it stays small, and v_calls, the current rows, where
+// percentiles or single calls are shown. A filter over calls bounds the ingest time too, which prunes monthly partitions; see
 // package queries.
 package definition
 

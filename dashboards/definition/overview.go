@@ -8,17 +8,17 @@ func overview() board.Board {
 		"Volume, tokens, cost, errors and speed of all calls through the gateway.", "now-24h")
 	b.Row(4,
 		board.Stat(4, "Calls", "Finished calls, also those that failed.", "short",
-			`SELECT count() AS calls FROM calls `+callFilter),
+			`SELECT count() AS calls FROM v_calls AS calls `+callFilter),
 		board.Stat(4, "Tokens", "Input and output tokens whose count is known.", "short",
-			`SELECT sum(in_total) + sum(out_total) AS tokens FROM calls `+callFilter),
+			`SELECT sum(in_total) + sum(out_total) AS tokens FROM v_calls AS calls `+callFilter),
 		board.Stat(4, "Cost", "Cost of priced calls.", "currencyUSD",
-			`SELECT toFloat64(sum(toDecimal128(calls.cost_usd, 12))) AS cost FROM calls `+callFilter),
+			`SELECT toFloat64(sum(toDecimal128(calls.cost_usd, 12))) AS cost FROM v_calls AS calls `+callFilter),
 		board.Alarm(4, "Error share", "Calls without an answer, with a status from 400, or broken off by the provider.", "percentunit", 0.05,
-			`SELECT countIf(`+failed+`) / count() AS error_share FROM calls `+callFilter+` HAVING count() > 0`),
+			`SELECT countIf(`+failed+`) / count() AS error_share FROM v_calls AS calls `+callFilter+` HAVING count() > 0`),
 		board.Stat(4, "Latency p95", "From the first byte of the request to the end of the answer.", "ms",
-			`SELECT quantileTDigest(0.95)(duration_us) / 1000 AS p95 FROM calls `+callFilter+` AND duration_us IS NOT NULL`),
+			`SELECT quantileTDigest(0.95)(duration_us) / 1000 AS p95 FROM v_calls AS calls `+callFilter+` AND duration_us IS NOT NULL`),
 		board.Stat(4, "Time to first token p95", "Streamed answers only.", "ms",
-			`SELECT quantileTDigest(0.95)(time_to_first_token_us) / 1000 AS p95 FROM calls `+callFilter+` AND time_to_first_token_us IS NOT NULL`),
+			`SELECT quantileTDigest(0.95)(time_to_first_token_us) / 1000 AS p95 FROM v_calls AS calls `+callFilter+` AND time_to_first_token_us IS NOT NULL`),
 	)
 	overviewTraffic(b)
 	overviewSpeed(b)
@@ -60,11 +60,11 @@ func overviewAnswers(b *board.Builder) {
 	b.Heading("Answers and tools")
 	b.Row(8,
 		board.Pie(8, "How answers ended", "", "short",
-			`SELECT toString(stream_outcome) AS outcome, count() AS calls FROM calls `+callFilter+` GROUP BY outcome ORDER BY calls DESC`),
+			`SELECT toString(stream_outcome) AS outcome, count() AS calls FROM v_calls AS calls `+callFilter+` GROUP BY outcome ORDER BY calls DESC`),
 		board.Bars(8, "Streams that did not end well", "The caller left, the provider broke off, or no answer came.", "short",
 			overTime(`toString(stream_outcome) AS outcome, count() AS calls`, `outcome`, callFilter+` AND stream_outcome IN ('client_abort', 'upstream_abort', 'no_response')`)).Named("outcome"),
 		board.BarChart(8, "Tools that models called", "", "short",
-			`SELECT toString(tool_name) AS tool, count() AS calls FROM tool_calls
+			`SELECT toString(tool_name) AS tool, count() AS calls FROM v_tool_calls AS tool_calls
 WHERE $__timeFilter(started_at) AND ingested_at >= $__fromTime - INTERVAL 1 DAY`+variableFilter+`
 GROUP BY tool ORDER BY calls DESC LIMIT 12`),
 	)
@@ -83,7 +83,7 @@ func overviewTables(b *board.Builder) {
     quantileTDigest(0.5)(duration_us) / 1000 AS latency_p50,
     quantileTDigest(0.95)(duration_us) / 1000 AS latency_p95,
     quantileTDigest(0.99)(duration_us) / 1000 AS latency_p99
-FROM calls `+callFilter+`
+FROM v_calls AS calls `+callFilter+`
 GROUP BY provider, model_name ORDER BY calls DESC LIMIT 50`,
 			map[string]string{"error_share": "percentunit", "cost": "currencyUSD", "latency_p50": "ms", "latency_p95": "ms", "latency_p99": "ms", "input_tokens": "short", "output_tokens": "short"}),
 	)
@@ -103,7 +103,7 @@ GROUP BY provider, model_name ORDER BY calls DESC LIMIT 50`,
     toFloat64(calls.cost_usd) AS cost,
     duration_us / 1000 AS duration,
     toString(policy_decision) AS policy
-FROM calls `+callFilter+`
+FROM v_calls AS calls `+callFilter+`
 ORDER BY started_at DESC LIMIT 100`,
 			map[string]string{"cost": "currencyUSD", "duration": "ms"}),
 	)
@@ -116,7 +116,7 @@ func overTime(columns, label, filter string) string {
 		group, order = "time, "+label, "time, "+label
 	}
 	return `SELECT $__timeInterval(started_at) AS time, ` + columns + `
-FROM calls ` + filter + `
+FROM v_calls AS calls ` + filter + `
 GROUP BY ` + group + ` ORDER BY ` + order
 }
 

@@ -12,13 +12,13 @@ func policy() board.Board {
 		board.Alarm(4, "High and critical", "", "short", 1,
 			`SELECT uniqExactIf(finding_key, severity IN ('high', 'critical')) AS findings FROM findings `+findingFilter),
 		board.Alarm(4, "Calls outside policy", "", "short", 1,
-			`SELECT countIf(policy_decision = 'deny') AS calls FROM calls `+callFilter),
+			`SELECT countIf(policy_decision = 'deny') AS calls FROM v_calls AS calls `+callFilter),
 		board.Alarm(4, "Unfinished calls", "Asked more than ten minutes ago, without a recorded end.", "short", 1,
 			`SELECT count() AS calls FROM (`+unfinished+`)`),
 		board.Alarm(4, "Calls without usage or price", "Their cost is unknown.", "short", 1,
-			`SELECT countIf(cost_status NOT IN ('priced', 'not_billed')) AS calls FROM calls `+callFilter),
+			`SELECT countIf(cost_status NOT IN ('priced', 'not_billed')) AS calls FROM v_calls AS calls `+callFilter),
 		board.Alarm(4, "Missing records", "Offsets of Kafka that have no row. The record is complete at 0.", "short", 1,
-			`SELECT sum(missing) AS missing FROM (SELECT max(offset) - min(offset) + 1 - uniqExact(offset) AS missing FROM envelopes WHERE $__timeFilter(ingested_at) GROUP BY topic, partition)`),
+			`SELECT sum(missing) AS missing FROM (SELECT max(offset) - min(offset) + 1 - uniqExact(offset) AS missing FROM v_envelopes AS envelopes WHERE $__timeFilter(ingested_at) GROUP BY topic, partition)`),
 	)
 	policyFindings(b)
 	policyUse(b)
@@ -55,7 +55,7 @@ func policyUse(b *board.Builder) {
 	b.Row(8,
 		board.Bars(12, "Decisions", "", "short", overTime(`toString(policy_decision) AS decision, count() AS calls`, `decision`, callFilter)).Named("decision"),
 		board.BarChart(12, "Rules that were broken", "", "short",
-			`SELECT concat(toString(policy_id), ': ', toString(policy_rule)) AS rule, count() AS calls FROM calls `+callFilter+` AND policy_decision = 'deny' GROUP BY rule ORDER BY calls DESC LIMIT 12`),
+			`SELECT concat(toString(policy_id), ': ', toString(policy_rule)) AS rule, count() AS calls FROM v_calls AS calls `+callFilter+` AND policy_decision = 'deny' GROUP BY rule ORDER BY calls DESC LIMIT 12`),
 	)
 	b.Row(10, board.Table(24, "Out-of-scope use", "Calls that their policy does not allow. ModelTrail records; the gateway enforces.", `SELECT
     started_at,
@@ -70,7 +70,7 @@ func policyUse(b *board.Builder) {
     policy_rule,
     policy_reason,
     toFloat64(calls.cost_usd) AS cost
-FROM calls `+callFilter+` AND policy_decision = 'deny'
+FROM v_calls AS calls `+callFilter+` AND policy_decision = 'deny'
 ORDER BY started_at DESC LIMIT 100`, map[string]string{"cost": "currencyUSD"}))
 }
 
@@ -103,7 +103,7 @@ ORDER BY started_at DESC LIMIT 100`, nil),
     cost_detail AS detail,
     count() AS calls,
     max(started_at) AS last_call
-FROM calls `+callFilter+` AND cost_status NOT IN ('priced', 'not_billed')
+FROM v_calls AS calls `+callFilter+` AND cost_status NOT IN ('priced', 'not_billed')
 GROUP BY provider, model_name, reason, detail ORDER BY calls DESC LIMIT 50`, nil),
 		board.Bars(12, "Where token counts come from", "", "short", overTime(`toString(usage_source) AS source, count() AS calls`, `source`, callFilter)).Named("source"),
 	)

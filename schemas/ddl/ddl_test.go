@@ -96,7 +96,14 @@ func columnsOf(t *testing.T) map[string][]string {
 	}
 	out := map[string][]string{}
 	head := regexp.MustCompile(`(?s)CREATE TABLE IF NOT EXISTS modeltrail\.(\w+)\n\((.*?)\n\)\nENGINE`)
+	altered := regexp.MustCompile(`(?m)^ALTER TABLE modeltrail\.(\w+)`)
+	added := regexp.MustCompile(`ADD COLUMN IF NOT EXISTS (\w+)`)
 	for _, s := range statements {
+		if m := altered.FindStringSubmatch(s.SQL); m != nil {
+			for _, column := range added.FindAllStringSubmatch(s.SQL, -1) {
+				out[m[1]] = append(out[m[1]], column[1])
+			}
+		}
 		m := head.FindStringSubmatch(s.SQL)
 		if m == nil {
 			continue

@@ -96,10 +96,26 @@ func (d dialect) Distributed(table, shardingKey string) string {
 		d.Table(table), d.OnCluster(), d.Local(table), d.opt.Cluster, d.opt.Database, table, shardingKey)
 }
 
+// Current is the condition that a row of a table with versions is the one to read: no replay was ever begun; or the
+// row is a first writing or one of a finished replay, and no later finished replay covers its offset. Scalar
+// subqueries are constants of a query, so that without replays the condition costs nothing.
+func (d dialect) Current() string {
+	replays := d.Table("replays")
+	return `((SELECT count() = 0 FROM ` + replays + `)
+    OR ` + d.Written() + `
+    AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
+        (SELECT groupArray((topic, partition, first, last, version)) FROM ` + replays + ` WHERE state = 'finished' AND kind = 'span')))`
+}
+
+// Written is the condition that a row is a first writing or one of a finished replay.
+func (d dialect) Written() string {
+	return `(row_version = 0 OR has((SELECT groupUniqArray(version) FROM ` + d.Table("replays") + ` WHERE state = 'finished'), row_version))`
+}
+
 // ReaderTables lists what the SOC and the dashboards may read beside spend: everything but bodies and dead letters.
 func (d dialect) ReaderTables() []string {
-	return append(d.physical("envelopes", "calls", "tool_calls", "findings", "credential_inventory"),
-		"v_credential_inventory", "v_findings", "unfinished_calls")
+	return append(d.physical("envelopes", "calls", "tool_calls", "findings", "credential_inventory", "dead_letter_resolutions"),
+		"replays", "v_envelopes", "v_calls", "v_tool_calls", "v_credential_inventory", "v_findings", "unfinished_calls")
 }
 
 // SpendTables lists what FinOps may read: sums, never single calls.
@@ -114,6 +130,11 @@ func (d dialect) WriterTables() []string {
 
 // Physical names the tables and, in a cluster, the local ones that a query over them reads on each node.
 func (d dialect) Physical(tables ...string) []string { return d.physical(tables...) }
+
+// OperatorTables lists what a replay writes beside the sink's tables.
+func (d dialect) OperatorTables() []string {
+	return append(d.physical("dead_letter_resolutions", "spend_hourly", "credential_inventory"), "replays")
+}
 
 // physical adds the local tables that a query over a Distributed table reads on each node.
 func (d dialect) physical(tables ...string) []string {

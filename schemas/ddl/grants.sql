@@ -7,6 +7,7 @@ CREATE ROLE IF NOT EXISTS {{.Database}}_soc{{.OnCluster}};
 CREATE ROLE IF NOT EXISTS {{.Database}}_finops{{.OnCluster}};
 CREATE ROLE IF NOT EXISTS {{.Database}}_dashboards{{.OnCluster}};
 CREATE ROLE IF NOT EXISTS {{.Database}}_writer{{.OnCluster}};
+CREATE ROLE IF NOT EXISTS {{.Database}}_operator{{.OnCluster}};
 
 -- Readers change nothing, but may set limits of their own queries below these.
 CREATE SETTINGS PROFILE IF NOT EXISTS {{.Database}}_reader{{.OnCluster}}
@@ -38,3 +39,11 @@ GRANT{{$.OnCluster}} SELECT(status, reject_reason, source_instance, source_epoch
 GRANT{{$.OnCluster}} SELECT(topic, partition, offset, ingested_at) ON {{$.Database}}.{{$table}} TO {{$.Database}}_writer;
 {{- end}}
 GRANT{{.OnCluster}} SELECT ON {{.Database}}.schema_migrations TO {{.Database}}_writer;
+-- Who runs `modeltrail replay` and `modeltrail dlq` adds rows; nothing is changed or deleted. Dead letters hold bodies, so
+-- that person needs {{.Database}}_compliance as well.
+{{range $table := .WriterTables}}
+GRANT{{$.OnCluster}} INSERT ON {{$.Database}}.{{$table}} TO {{$.Database}}_operator;
+{{- end}}
+{{range $table := .OperatorTables}}
+GRANT{{$.OnCluster}} INSERT ON {{$.Database}}.{{$table}} TO {{$.Database}}_operator;
+{{- end}}

@@ -23,6 +23,7 @@ func retentions(opt Options) []retention {
 		{"tool_calls", "toDateTime(ingested_at)", r.ToolCallsDays},
 		{"findings", "toDateTime(ingested_at)", r.FindingsDays},
 		{"dead_letters", "toDateTime(ingested_at)", r.DeadLettersDays},
+		{"dead_letter_resolutions", "toDateTime(ingested_at)", r.EnvelopesDays}, // they decide which envelopes row is current
 		{"spend_hourly", "hour", r.SpendDays},
 	}
 }

@@ -16,6 +16,7 @@ type deadLettersBlock struct {
 	recordValue        bulk
 	headers            mapping[*text]
 	schemaVersion      fixed[uint16]
+	rowVersion         fixed[uint32]
 }
 
 func newDeadLettersBlock(shared *Buffers) *deadLettersBlock {
@@ -32,6 +33,7 @@ func newDeadLettersBlock(shared *Buffers) *deadLettersBlock {
 	b.add("record_value", kindText, &b.recordValue)
 	b.add("headers", kindTexts, &b.headers)
 	b.add("schema_version", kindUint16, &b.schemaVersion)
+	b.add("row_version", kindUint32, &b.rowVersion)
 	return b
 }
 
@@ -52,4 +54,5 @@ func (t *Tables) addDeadLetter(reject *batch.Reject) {
 	}
 	b.headers.endRow()
 	b.schemaVersion.add(event.SchemaVersion)
+	b.rowVersion.add(t.version)
 }

@@ -60,7 +60,7 @@ func writeBudgets(ctx context.Context, conn driver.Conn, database string, loaded
 // spendHistory reads what teams spent before the events topic begins.
 func spendHistory(conn driver.Conn, database string) role.SpendHistory {
 	query := fmt.Sprintf(`SELECT team_id, toStartOfHour(toDateTime(ended_at, 'UTC')) AS hour, toInt64(sum(cost_usd) * 1000000000000)
-FROM %s.calls WHERE cost_usd IS NOT NULL AND ended_at >= ? AND ingested_at < ? GROUP BY team_id, hour`, database)
+FROM %s.v_calls WHERE cost_usd IS NOT NULL AND ended_at >= ? AND ingested_at < ? GROUP BY team_id, hour`, database)
 	return func(ctx context.Context, since, before time.Time) ([]detect.HourlySpend, error) {
 		rows, err := conn.Query(ctx, query, since.UTC(), before.UTC())
 		if err != nil {

@@ -162,18 +162,18 @@ func (n *Node) CheckComplete() {
 		if records == 0 {
 			continue
 		}
-		answer := n.Query(fmt.Sprintf("SELECT count(), uniqExact(offset), min(offset), max(offset) FROM envelopes WHERE partition = %d", id))
+		answer := n.Query(fmt.Sprintf("SELECT count(), uniqExact(offset), min(offset), max(offset) FROM v_envelopes WHERE partition = %d", id))
 		want := fmt.Sprintf("%d\t%d\t%d\t%d", records, records, partition.Start, partition.End-1)
 		if answer != want {
 			n.t.Errorf("partition %d: rows, offsets, first and last are %q; want %q", id, answer, want)
 		}
 	}
 	for what, statement := range map[string]string{
-		"calls that stand twice":                       "SELECT count() - uniqExact(call_id) FROM calls",
-		"responses that are no call":                   "SELECT (SELECT count() FROM envelopes WHERE status = 'stored' AND phase = 'response') - (SELECT count() FROM calls)",
-		"rejected records that are no dead letter":     "SELECT (SELECT count() FROM envelopes WHERE status = 'rejected') - (SELECT count() FROM dead_letters)",
+		"calls that stand twice":                       "SELECT count() - uniqExact(call_id) FROM v_calls",
+		"responses that are no call":                   "SELECT (SELECT count() FROM v_envelopes WHERE status = 'stored' AND phase = 'response') - (SELECT count() FROM v_calls)",
+		"rejected records that are no dead letter":     "SELECT (SELECT count() FROM v_envelopes WHERE status = 'rejected') - (SELECT count() FROM v_dead_letters)",
 		"dead letters that stand twice":                "SELECT count() - uniqExact(topic, partition, offset) FROM dead_letters",
-		"calls that the hourly spend has not or twice": "SELECT (SELECT sum(calls) FROM spend_hourly) - (SELECT count() FROM calls)",
+		"calls that the hourly spend has not or twice": "SELECT (SELECT sum(calls) FROM spend_hourly) - toInt64((SELECT count() FROM v_calls))",
 	} {
 		n.Eventually(10*time.Second, what, func() error { // tables are written one after the other
 			answer, err := n.query(statement)

@@ -7,6 +7,7 @@ CREATE ROLE IF NOT EXISTS modeltrail_soc ON CLUSTER 'main';
 CREATE ROLE IF NOT EXISTS modeltrail_finops ON CLUSTER 'main';
 CREATE ROLE IF NOT EXISTS modeltrail_dashboards ON CLUSTER 'main';
 CREATE ROLE IF NOT EXISTS modeltrail_writer ON CLUSTER 'main';
+CREATE ROLE IF NOT EXISTS modeltrail_operator ON CLUSTER 'main';
 
 -- Readers change nothing, but may set limits of their own queries below these.
 CREATE SETTINGS PROFILE IF NOT EXISTS modeltrail_reader ON CLUSTER 'main'
@@ -28,6 +29,12 @@ GRANT ON CLUSTER 'main' SELECT ON modeltrail.findings TO modeltrail_soc, modeltr
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.findings_local TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.credential_inventory TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.credential_inventory_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.dead_letter_resolutions TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.dead_letter_resolutions_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.replays TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_envelopes TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_calls TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_tool_calls TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_credential_inventory TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_findings TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.unfinished_calls TO modeltrail_soc, modeltrail_dashboards;
@@ -66,3 +73,27 @@ GRANT ON CLUSTER 'main' SELECT(status, reject_reason, source_instance, source_ep
 GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at) ON modeltrail.findings TO modeltrail_writer;
 GRANT ON CLUSTER 'main' SELECT(topic, partition, offset, ingested_at) ON modeltrail.findings_local TO modeltrail_writer;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.schema_migrations TO modeltrail_writer;
+-- Who runs `modeltrail replay` and `modeltrail dlq` adds rows; nothing is changed or deleted. Dead letters hold bodies, so
+-- that person needs modeltrail_compliance as well.
+
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.envelopes TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.envelopes_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.calls TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.calls_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.payloads TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.payloads_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.tool_calls TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.tool_calls_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.team_budgets TO modeltrail_operator;
+
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letter_resolutions TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letter_resolutions_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.spend_hourly TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.spend_hourly_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.credential_inventory TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.credential_inventory_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.replays TO modeltrail_operator;

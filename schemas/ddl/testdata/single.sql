@@ -524,6 +524,286 @@ ALTER TABLE modeltrail.payloads
 ALTER TABLE modeltrail.tool_calls
     ADD COLUMN IF NOT EXISTS row_version UInt32 DEFAULT 0 COMMENT '0, or the number of the replay that wrote the row' CODEC(T64, ZSTD(1));
 
+-- 0007_replay
+-- Every step of every replay. A replay is started, plans each chunk before it writes it, is finished, which makes its rows
+-- visible and supersedes the rows that stood at its offsets before, and is settled when the sums have followed.
+CREATE TABLE IF NOT EXISTS modeltrail.replays
+(
+    version      UInt32 COMMENT 'number of the replay: row_version of what it wrote',
+    state        Enum8('started' = 1, 'planned' = 2, 'finished' = 3, 'settled' = 4, 'abandoned' = 5),
+    kind         Enum8('span' = 1, 'dead_letters' = 2) COMMENT 'all records of a span, or single dead letters',
+    topic        LowCardinality(String),
+    partition    Int32,
+    first        Int64 COMMENT 'of the span, or of the chunk that is planned',
+    last         Int64,
+    offsets      Array(Int64) COMMENT 'started, dead_letters: the offsets taken on' CODEC(Delta, ZSTD(1)),
+    excluded     Array(Int64) COMMENT 'started: offsets whose rows the server refused' CODEC(Delta, ZSTD(1)),
+    since        DateTime64(3, 'UTC') COMMENT 'least ingest time in the span',
+    until        DateTime64(3, 'UTC') COMMENT 'greatest ingest time in the span',
+    request      String COMMENT 'the arguments, by which an interrupted replay is recognised',
+    reason       String,
+    software     LowCardinality(String),
+    records      UInt64 COMMENT 'finished: records read',
+    stored       UInt64 COMMENT 'finished: records that became rows',
+    refused      UInt64 COMMENT 'finished: records that stay or became dead letters',
+    at           DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY (version, state, topic, partition, first)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+-- 0007_replay
+-- What a replay made of each dead letter it took on. It counts once the replay is finished.
+CREATE TABLE IF NOT EXISTS modeltrail.dead_letter_resolutions
+(
+    topic            LowCardinality(String),
+    partition        Int32 CODEC(T64, ZSTD(1)),
+    offset           Int64 CODEC(Delta, ZSTD(1)),
+    ingested_at      DateTime64(3, 'UTC') COMMENT 'broker time of the record' CODEC(Delta, ZSTD(1)),
+    row_version      UInt32 COMMENT 'number of the replay' CODEC(T64, ZSTD(1)),
+    replaced_version UInt32 COMMENT 'row_version of the envelopes row that this one replaces' CODEC(T64, ZSTD(1)),
+    outcome          Enum8('resolved' = 1, 'refused' = 2),
+    stage            LowCardinality(String) COMMENT 'the step that refused it again',
+    reason           LowCardinality(String),
+    detail           String CODEC(ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ingested_at)
+ORDER BY (topic, partition, offset, row_version)
+SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1;
+
+-- 0007_replay
+ALTER TABLE modeltrail.dead_letters
+    ADD COLUMN IF NOT EXISTS row_version UInt32 DEFAULT 0 COMMENT '0, or the number of the replay that wrote the row' CODEC(T64, ZSTD(1));
+
+-- 0007_replay
+-- What a replay looks up: the rows it wrote, and the rows at its offsets.
+ALTER TABLE modeltrail.calls
+    ADD INDEX IF NOT EXISTS version_range row_version TYPE minmax GRANULARITY 1,
+    ADD INDEX IF NOT EXISTS offset_range offset TYPE minmax GRANULARITY 1;
+
+-- 0007_replay
+ALTER TABLE modeltrail.envelopes
+    ADD INDEX IF NOT EXISTS version_range row_version TYPE minmax GRANULARITY 1;
+
+-- 0007_replay
+ALTER TABLE modeltrail.payloads
+    ADD INDEX IF NOT EXISTS version_range row_version TYPE minmax GRANULARITY 1;
+
+-- 0007_replay
+ALTER TABLE modeltrail.tool_calls
+    ADD INDEX IF NOT EXISTS version_range row_version TYPE minmax GRANULARITY 1;
+
+-- 0007_replay
+-- Sums count the first writing of a call as it comes. A replay adds the difference it makes, which may be negative.
+ALTER TABLE modeltrail.spend_hourly
+    MODIFY COLUMN calls SimpleAggregateFunction(sum, Int64) CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN errors SimpleAggregateFunction(sum, Int64) CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN unpriced_calls SimpleAggregateFunction(sum, Int64) CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN calls_without_usage SimpleAggregateFunction(sum, Int64) CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN in_tokens SimpleAggregateFunction(sum, Int64) COMMENT 'known counts only' CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN in_cache_read_tokens SimpleAggregateFunction(sum, Int64) COMMENT 'known counts only' CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN out_tokens SimpleAggregateFunction(sum, Int64) COMMENT 'known counts only' CODEC(T64, ZSTD(1)),
+    ADD COLUMN IF NOT EXISTS replays SimpleAggregateFunction(groupUniqArrayArray, Array(UInt32)) COMMENT 'replays whose difference is in the row' CODEC(ZSTD(1));
+
+-- 0007_replay
+ALTER TABLE modeltrail.credential_inventory
+    MODIFY COLUMN calls SimpleAggregateFunction(sum, Int64) CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN denied_calls SimpleAggregateFunction(sum, Int64) CODEC(T64, ZSTD(1)),
+    ADD COLUMN IF NOT EXISTS replays SimpleAggregateFunction(groupUniqArrayArray, Array(UInt32)) COMMENT 'replays whose difference is in the row' CODEC(ZSTD(1));
+
+-- 0007_replay
+ALTER TABLE modeltrail.spend_hourly_mv MODIFY QUERY
+SELECT
+    toStartOfHour(toDateTime(started_at, 'UTC')) AS hour,
+    team_id,
+    app_id,
+    cost_center,
+    credential_fingerprint,
+    provider,
+    CAST(multiIf(response_model != '', response_model, request_model != '', request_model, 'unknown'), 'LowCardinality(String)') AS model,
+    policy_decision,
+    toInt64(count()) AS calls,
+    toInt64(countIf(http_status = 0 OR http_status >= 400 OR stream_outcome IN ('upstream_abort', 'no_response'))) AS errors,
+    toInt64(countIf(cost_status NOT IN ('priced', 'not_billed'))) AS unpriced_calls,
+    toInt64(countIf(usage_source IN ('unknown', 'none') AND cost_status != 'not_billed')) AS calls_without_usage,
+    toInt64(sum(ifNull(in_total, 0))) AS in_tokens,
+    toInt64(sum(ifNull(in_cache_read, 0))) AS in_cache_read_tokens,
+    toInt64(sum(ifNull(out_total, 0))) AS out_tokens,
+    sum(toDecimal128(ifNull(calls.cost_usd, 0), 12)) AS cost_usd
+FROM modeltrail.calls AS calls
+WHERE row_version = 0
+GROUP BY hour, team_id, app_id, cost_center, credential_fingerprint, provider, model, policy_decision;
+
+-- 0007_replay
+ALTER TABLE modeltrail.credential_inventory_mv MODIFY QUERY
+SELECT
+    credential_fingerprint,
+    credential_id,
+    credential_status,
+    provider,
+    team_id,
+    app_id,
+    max(toString(calls.credential_last4)) AS credential_last4,
+    max(toString(calls.credential_kind)) AS credential_kind,
+    min(started_at) AS first_seen,
+    max(started_at) AS last_seen,
+    toInt64(count()) AS calls,
+    toInt64(countIf(policy_decision = 'deny')) AS denied_calls,
+    groupUniqArrayArray(100)([toString(multiIf(response_model != '', response_model, request_model != '', request_model, 'unknown'))]) AS models,
+    sum(toDecimal128(ifNull(calls.cost_usd, 0), 12)) AS cost_usd
+FROM modeltrail.calls AS calls
+WHERE row_version = 0
+GROUP BY credential_fingerprint, credential_id, credential_status, provider, team_id, app_id;
+
+-- 0007_replay
+-- The current version of each row. Without a replay the condition is a constant. Read these, not the tables.
+CREATE OR REPLACE VIEW modeltrail.v_calls AS
+SELECT * FROM modeltrail.calls
+WHERE ((SELECT count() = 0 FROM modeltrail.replays)
+    OR (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version))
+    AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
+        (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')));
+
+-- 0007_replay
+CREATE OR REPLACE VIEW modeltrail.v_tool_calls AS
+SELECT * FROM modeltrail.tool_calls
+WHERE ((SELECT count() = 0 FROM modeltrail.replays)
+    OR (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version))
+    AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
+        (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')));
+
+-- 0007_replay
+CREATE OR REPLACE VIEW modeltrail.v_payloads AS
+SELECT * FROM modeltrail.payloads
+WHERE ((SELECT count() = 0 FROM modeltrail.replays)
+    OR (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version))
+    AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
+        (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')));
+
+-- 0007_replay
+-- One row for every offset: a record that a source delivered twice stays what it is in every replay, and the row of a
+-- dead letter gives way to the row that a replay made of it.
+CREATE OR REPLACE VIEW modeltrail.v_envelopes AS
+SELECT * FROM modeltrail.envelopes
+WHERE status = 'repeated' AND (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version)) OR ((SELECT count() = 0 FROM modeltrail.replays)
+    OR (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version))
+    AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
+        (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')))
+    AND (status != 'rejected' OR (SELECT count() = 0 FROM modeltrail.replays WHERE kind = 'dead_letters')
+        OR (topic, partition, offset, row_version) NOT IN
+        (
+            SELECT topic, partition, offset, replaced_version
+            FROM modeltrail.dead_letter_resolutions
+            WHERE outcome = 'resolved' AND row_version IN (SELECT version FROM modeltrail.replays WHERE state = 'finished')
+        ));
+
+-- 0007_replay
+-- Open dead letters: refused at first or by a replay, and by no later one resolved.
+CREATE OR REPLACE VIEW modeltrail.v_dead_letters AS
+SELECT
+    d.topic AS topic,
+    d.partition AS partition,
+    d.offset AS offset,
+    d.ingested_at AS ingested_at,
+    toUInt64(dateDiff('second', d.ingested_at, now64(3, 'UTC'))) AS age_seconds,
+    if(t.refusals > 0, t.stage, toString(d.stage)) AS stage,
+    if(t.refusals > 0, t.reason, toString(d.reason)) AS reason,
+    if(t.refusals > 0, t.detail, d.detail) AS detail,
+    1 + t.refusals AS attempts,
+    d.record_key AS record_key,
+    d.record_value AS record_value,
+    d.headers AS headers
+FROM
+(
+    SELECT * FROM modeltrail.dead_letters
+    WHERE (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version))
+    ORDER BY row_version DESC
+    LIMIT 1 BY topic, partition, offset
+) AS d
+LEFT JOIN
+(
+    SELECT
+        topic,
+        partition,
+        offset,
+        maxIf(row_version, outcome = 'resolved') AS resolved_by,
+        countIf(outcome = 'refused') AS refusals,
+        argMaxIf(toString(r.stage), row_version, outcome = 'refused') AS stage,
+        argMaxIf(toString(r.reason), row_version, outcome = 'refused') AS reason,
+        argMaxIf(r.detail, row_version, outcome = 'refused') AS detail
+    FROM modeltrail.dead_letter_resolutions AS r
+    WHERE (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version))
+    GROUP BY topic, partition, offset
+) AS t ON t.topic = d.topic AND t.partition = d.partition AND t.offset = d.offset
+WHERE t.resolved_by = 0 OR t.resolved_by < d.row_version;
+
+-- 0007_replay
+-- The views that stood before, over current rows. A sum that a replay has emptied is no row.
+CREATE OR REPLACE VIEW modeltrail.v_spend_daily AS
+SELECT
+    toDate(hour) AS day,
+    team_id,
+    app_id,
+    cost_center,
+    provider,
+    model,
+    sum(calls) AS calls,
+    sum(errors) AS errors,
+    sum(unpriced_calls) AS unpriced_calls,
+    sum(calls_without_usage) AS calls_without_usage,
+    sum(in_tokens) AS in_tokens,
+    sum(in_cache_read_tokens) AS in_cache_read_tokens,
+    sum(out_tokens) AS out_tokens,
+    sum(cost_usd) AS cost_usd
+FROM modeltrail.spend_hourly
+GROUP BY day, team_id, app_id, cost_center, provider, model
+HAVING calls != 0;
+
+-- 0007_replay
+CREATE OR REPLACE VIEW modeltrail.v_credential_inventory AS
+SELECT
+    credential_fingerprint,
+    credential_id,
+    credential_status,
+    provider,
+    team_id,
+    app_id,
+    max(credential_last4) AS last4,
+    max(credential_kind) AS kind,
+    min(first_seen) AS first_used_at,
+    max(last_seen) AS last_used_at,
+    sum(calls) AS call_count,
+    sum(denied_calls) AS denied_count,
+    arraySort(groupUniqArrayArray(100)(models)) AS model_names,
+    sum(cost_usd) AS total_cost_usd
+FROM modeltrail.credential_inventory
+GROUP BY credential_fingerprint, credential_id, credential_status, provider, team_id, app_id
+HAVING call_count != 0;
+
+-- 0007_replay
+CREATE OR REPLACE VIEW modeltrail.unfinished_calls AS
+SELECT
+    call_id,
+    min(e.started_at) AS started_at,
+    max(e.ingested_at) AS ingested_at,
+    any(e.team_id) AS team_id,
+    any(e.app_id) AS app_id,
+    any(e.principal) AS principal,
+    any(e.credential_fingerprint) AS credential_fingerprint,
+    any(e.provider) AS provider,
+    any(e.request_model) AS request_model,
+    any(e.policy_decision) AS policy_decision,
+    any(e.gateway) AS gateway,
+    any(e.route) AS route,
+    any(e.source_instance) AS source_instance
+FROM modeltrail.v_envelopes AS e
+WHERE e.status = 'stored' AND e.ingested_at >= {since:DateTime('UTC')}
+GROUP BY call_id
+HAVING countIf(e.phase = 'response') = 0
+    AND countIf(e.phase = 'request') > 0
+    AND ingested_at < now64(3, 'UTC') - toIntervalSecond({older_than_seconds:UInt32});
+
 -- retention
 ALTER TABLE modeltrail.envelopes MODIFY TTL toDateTime(ingested_at) + toIntervalDay(400);
 
@@ -538,4 +818,7 @@ ALTER TABLE modeltrail.tool_calls MODIFY TTL toDateTime(ingested_at) + toInterva
 
 -- retention
 ALTER TABLE modeltrail.dead_letters MODIFY TTL toDateTime(ingested_at) + toIntervalDay(90);
+
+-- retention
+ALTER TABLE modeltrail.dead_letter_resolutions MODIFY TTL toDateTime(ingested_at) + toIntervalDay(400);
 

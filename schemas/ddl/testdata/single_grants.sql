@@ -7,6 +7,7 @@ CREATE ROLE IF NOT EXISTS modeltrail_soc;
 CREATE ROLE IF NOT EXISTS modeltrail_finops;
 CREATE ROLE IF NOT EXISTS modeltrail_dashboards;
 CREATE ROLE IF NOT EXISTS modeltrail_writer;
+CREATE ROLE IF NOT EXISTS modeltrail_operator;
 
 -- Readers change nothing, but may set limits of their own queries below these.
 CREATE SETTINGS PROFILE IF NOT EXISTS modeltrail_reader
@@ -23,6 +24,11 @@ GRANT SELECT ON modeltrail.calls TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.tool_calls TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.findings TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.credential_inventory TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.dead_letter_resolutions TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.replays TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.v_envelopes TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.v_calls TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.v_tool_calls TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.v_credential_inventory TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.v_findings TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.unfinished_calls TO modeltrail_soc, modeltrail_dashboards;
@@ -48,3 +54,18 @@ GRANT SELECT(topic, partition, offset, ingested_at, row_version) ON modeltrail.t
 GRANT SELECT(status, reject_reason, source_instance, source_epoch, source_sequence) ON modeltrail.envelopes TO modeltrail_writer;
 GRANT SELECT(topic, partition, offset, ingested_at) ON modeltrail.findings TO modeltrail_writer;
 GRANT SELECT ON modeltrail.schema_migrations TO modeltrail_writer;
+-- Who runs `modeltrail replay` and `modeltrail dlq` adds rows; nothing is changed or deleted. Dead letters hold bodies, so
+-- that person needs modeltrail_compliance as well.
+
+GRANT INSERT ON modeltrail.envelopes TO modeltrail_operator;
+GRANT INSERT ON modeltrail.calls TO modeltrail_operator;
+GRANT INSERT ON modeltrail.payloads TO modeltrail_operator;
+GRANT INSERT ON modeltrail.tool_calls TO modeltrail_operator;
+GRANT INSERT ON modeltrail.findings TO modeltrail_operator;
+GRANT INSERT ON modeltrail.dead_letters TO modeltrail_operator;
+GRANT INSERT ON modeltrail.team_budgets TO modeltrail_operator;
+
+GRANT INSERT ON modeltrail.dead_letter_resolutions TO modeltrail_operator;
+GRANT INSERT ON modeltrail.spend_hourly TO modeltrail_operator;
+GRANT INSERT ON modeltrail.credential_inventory TO modeltrail_operator;
+GRANT INSERT ON modeltrail.replays TO modeltrail_operator;

@@ -19,19 +19,19 @@ FROM
     FROM
     (
         SELECT toUInt32(phase) AS place, concat('envelope ', toString(phase)) AS section, formatRow('JSONEachRow', * ) AS record
-        FROM envelopes
+        FROM v_envelopes
         WHERE call_id = {id:String}
         UNION ALL
         SELECT toUInt32(10) AS place, 'call' AS section, formatRow('JSONEachRow', * REPLACE (hex(request_digest) AS request_digest, hex(response_digest) AS response_digest)) AS record
-        FROM calls
+        FROM v_calls AS calls
         WHERE call_id = {id:String}
         UNION ALL
         SELECT toUInt32(20) + position AS place, concat('tool call ', toString(position)) AS section, formatRow('JSONEachRow', * ) AS record
-        FROM tool_calls
+        FROM v_tool_calls
         WHERE call_id = {id:String}
         UNION ALL
         SELECT toUInt32(100000) + toUInt32(phase) AS place, concat('payload ', toString(phase)) AS section, formatRow('JSONEachRow', * REPLACE (hex(digest) AS digest, if(isValidUTF8(body), body, hex(body)) AS body)) AS record
-        FROM payloads
+        FROM v_payloads
         WHERE call_id = {id:String} AND {bodies:Bool}
         UNION ALL
         SELECT toUInt32(200000) AS place, concat('finding ', detector) AS section, formatRow('JSONEachRow', * ) AS record

@@ -11,7 +11,7 @@ parameters:
 WITH bounds AS
 (
     SELECT topic, partition, min(offset) AS first
-    FROM envelopes
+    FROM v_envelopes
     WHERE ingested_at >= {from:DateTime('UTC')}
     GROUP BY topic, partition
 )
@@ -26,7 +26,7 @@ SELECT
     rows - distinct_offsets AS repeated,
     countIf(e.status = 'rejected') AS rejected,
     toBool(rows = distinct_offsets AND missing = 0) AS complete
-FROM envelopes AS e
+FROM v_envelopes AS e
 INNER JOIN bounds AS b ON b.topic = e.topic AND b.partition = e.partition
 WHERE e.offset >= b.first
 GROUP BY e.topic, e.partition

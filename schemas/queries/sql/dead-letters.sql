@@ -1,7 +1,7 @@
 /*
 name: dead-letters
 title: Dead letters
-question: Which records could not become rows, at which step, and why?
+question: Which records could not become rows yet, at which step, and why?
 parameters:
   - name: stage
     type: String
@@ -32,10 +32,12 @@ SELECT
     stage,
     reason,
     detail,
+    attempts,
+    age_seconds,
     if(isValidUTF8(record_key), record_key, hex(record_key)) AS record_key,
     length(record_value) AS value_bytes,
     headers
-FROM dead_letters
+FROM v_dead_letters
 WHERE ({stage:String} = '' OR stage = {stage:String})
   AND ({reason:String} = '' OR reason = {reason:String})
   AND ingested_at >= {from:DateTime('UTC')} AND ingested_at < {to:DateTime('UTC')}

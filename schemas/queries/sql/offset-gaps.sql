@@ -29,7 +29,7 @@ FROM
         ingested_at,
         lagInFrame(offset, 1, offset - 1) OVER same AS previous,
         lagInFrame(ingested_at, 1, ingested_at) OVER same AS previous_ingested_at
-    FROM envelopes
+    FROM v_envelopes
     WHERE ingested_at >= {from:DateTime('UTC')}
     WINDOW same AS (PARTITION BY topic, partition ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 )

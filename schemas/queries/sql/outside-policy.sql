@@ -41,7 +41,7 @@ SELECT
     policy_reason,
     cost_usd,
     directory_version
-FROM calls
+FROM v_calls AS calls
 WHERE (policy_decision = 'deny' OR ({ungoverned:Bool} AND policy_decision = 'no_policy'))
   AND ({team:String} = '' OR team_id = {team:String})
   AND started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}

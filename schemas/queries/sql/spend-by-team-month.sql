@@ -46,6 +46,7 @@ FROM
       AND hour >= toStartOfMonth({from:DateTime('UTC')})
       AND toStartOfMonth(hour) <= toStartOfMonth({to:DateTime('UTC')})
     GROUP BY month, team_id
+    HAVING calls != 0
 ) AS spent
 LEFT JOIN v_budget_month AS budget ON budget.month = spent.month AND budget.team_id = spent.team_id
 ORDER BY month, cost_usd DESC, team_id

@@ -44,7 +44,7 @@ SELECT
     out_total AS out_tokens,
     cost_usd,
     duration_us / 1000 AS duration_ms
-FROM calls
+FROM v_calls AS calls
 WHERE app_id = {app:String}
   AND ({team:String} = '' OR team_id = {team:String})
   AND started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}

@@ -43,7 +43,7 @@ SELECT
     credential_status,
     client_address,
     user_agent
-FROM calls
+FROM v_calls AS calls
 WHERE (credential_fingerprint = {credential:String} OR (credential_id = {credential:String} AND credential_id != ''))
   AND started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}
   AND ingested_at >= {from:DateTime('UTC')} - INTERVAL 1 DAY

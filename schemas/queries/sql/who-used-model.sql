@@ -31,7 +31,7 @@ SELECT
     sum(out_total) AS out_tokens,
     sum(toDecimal128(calls.cost_usd, 12)) AS cost_usd,
     countIf(isNull(calls.cost_usd)) AS calls_without_cost
-FROM calls
+FROM v_calls AS calls
 WHERE if(endsWith({model:String}, '*'),
          startsWith(request_model, substring({model:String}, 1, length({model:String}) - 1))
              OR startsWith(response_model, substring({model:String}, 1, length({model:String}) - 1)),
