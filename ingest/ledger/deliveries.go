@@ -1,0 +1,66 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/modeltrail/modeltrail/schemas/wire"
+)
+
+// Deliveries tells a ledger what became of envelopes. It is a hook of the franz-go client that produces them
+// (kgo.WithHooks), also of those that come from a spool. The zero value with a topic is ready; before Attach it tells
+// nobody.
+type Deliveries struct {
+	Topic  string // of envelopes
+	ledger atomic.Pointer[Ledger]
+}
+
+// Attach names the ledger.
+func (d *Deliveries) Attach(l *Ledger) { d.ledger.Store(l) }
+
+// OnProduceRecordUnbuffered implements kgo.HookProduceRecordUnbuffered.
+func (d *Deliveries) OnProduceRecordUnbuffered(r *kgo.Record, err error) {
+	if l := d.ledger.Load(); l != nil && err == nil && r.Topic == d.Topic {
+		if n, ok := wire.ReadNumbering(r.Value); ok {
+			l.Delivered(n.Epoch, n.Sequence)
+		}
+	}
+}
+
+// GivenUp notes an envelope's value that the publisher had taken and will never deliver.
+func (d *Deliveries) GivenUp(value []byte, reason string) {
+	if l := d.ledger.Load(); l != nil {
+		if n, ok := wire.ReadNumbering(value); ok {
+			l.Lost(n.Epoch, n.Sequence, n.ObservedUnixNano, reason)
+		}
+	}
+}
+
+// Produce sends statements to a topic with the guarantees of the client, which must ask for all acknowledgements. It
+// never waits for room in the client's buffer.
+func Produce(client *kgo.Client, topic string) Send {
+	return func(ctx context.Context, s Statement) error {
+		r := &kgo.Record{Topic: topic, Key: s.Key, Value: s.Value, Timestamp: s.IssuedAt}
+		for _, h := range s.Headers {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		}
+		acknowledged := make(chan error, 1)
+		client.TryProduce(ctx, r, func(_ *kgo.Record, err error) { acknowledged <- err })
+		select {
+		case err := <-acknowledged:
+			return err
+		case <-ctx.Done():
+			select { // both may have come
+			case err := <-acknowledged:
+				return err
+			default:
+				return errors.Join(errUnsent, ctx.Err())
+			}
+		}
+	}
+}
+
+var errUnsent = errors.New("statement was not acknowledged")
