@@ -25,7 +25,9 @@ const recordOverhead = 1024
 
 // Settings is what code supplies.
 type Settings struct {
-	Topic      string // where envelopes go
+	Topic string // where envelopes go
+	// GivenUp is told each value that was taken and will never be delivered; nil: nobody is. It MUST NOT block.
+	GivenUp    func(value []byte, reason string)
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer // nil keeps the metrics unregistered
 }
@@ -138,6 +140,9 @@ func (p *Publisher) done(r *kgo.Record, err error, size int64, tries int) {
 	reason := failure(err)
 	p.metrics.drop(reason)
 	p.warn.say(reason, err)
+	if p.set.GivenUp != nil {
+		p.set.GivenUp(r.Value, reason)
+	}
 }
 
 // resend sends a record again that the broker found too large. A large one goes without its body and says so. A

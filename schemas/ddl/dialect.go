@@ -98,8 +98,8 @@ func (d dialect) Distributed(table, shardingKey string) string {
 
 // ReaderTables lists what the SOC and the dashboards may read beside spend: everything but bodies and dead letters.
 func (d dialect) ReaderTables() []string {
-	return append(d.physical("envelopes", "calls", "tool_calls", "findings", "credential_inventory"),
-		"v_credential_inventory", "v_findings", "unfinished_calls")
+	return append(d.physical("envelopes", "calls", "tool_calls", "findings", "credential_inventory", "source_statements", "source_completeness"),
+		"v_credential_inventory", "v_findings", "unfinished_calls", "v_source_completeness")
 }
 
 // SpendTables lists what FinOps may read: sums, never single calls.
@@ -109,7 +109,7 @@ func (d dialect) SpendTables() []string {
 
 // WriterTables lists what the sink writes.
 func (d dialect) WriterTables() []string {
-	return append(d.physical("envelopes", "calls", "payloads", "tool_calls", "findings", "dead_letters"), "team_budgets")
+	return append(d.physical("envelopes", "calls", "payloads", "tool_calls", "findings", "dead_letters", "source_statements", "source_completeness"), "team_budgets")
 }
 
 // physical adds the local tables that a query over a Distributed table reads on each node.

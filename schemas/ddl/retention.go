@@ -23,6 +23,8 @@ func retentions(opt Options) []retention {
 		{"tool_calls", "toDateTime(ingested_at)", r.ToolCallsDays},
 		{"findings", "toDateTime(ingested_at)", r.FindingsDays},
 		{"dead_letters", "toDateTime(ingested_at)", r.DeadLettersDays},
+		{"source_statements", "toDateTime(ingested_at)", r.EnvelopesDays},
+		{"source_completeness", "hour", r.EnvelopesDays},
 		{"spend_hourly", "hour", r.SpendDays},
 	}
 }

@@ -13,6 +13,7 @@ type Tables struct {
 	toolCalls   *toolCallsBlock
 	findings    *findingsBlock
 	deadLetters *deadLettersBlock
+	statements  *statementsBlock
 	order       []*block
 	span        batch.Span // of the last Write
 	written     []bool     // by order: acknowledged for span
@@ -27,12 +28,14 @@ func NewTables(shared *Buffers) *Tables {
 	t := &Tables{
 		envelopes: newEnvelopesBlock(), calls: newCallsBlock(), payloads: newPayloadsBlock(shared),
 		toolCalls: newToolCallsBlock(), findings: newFindingsBlock(), deadLetters: newDeadLettersBlock(shared),
-		adjusted: adjusted{},
+		statements: newStatementsBlock(),
+		adjusted:   adjusted{},
 	}
 	// Dead letters first, so that no envelope is ever recorded as rejected without its bytes; calls after payloads
 	// and tools, so that a call's row implies theirs.
 	t.order = []*block{
 		&t.deadLetters.block, &t.envelopes.block, &t.payloads.block, &t.toolCalls.block, &t.calls.block, &t.findings.block,
+		&t.statements.block,
 	}
 	t.written = make([]bool, len(t.order))
 	return t
@@ -90,7 +93,7 @@ func (t *Tables) AddFinding(f *event.Finding, at batch.Position, ingestedMillis 
 	t.addFinding(f, at, ingestedMillis)
 }
 
-// AddFindingReject takes a record of the findings topic that is no finding: a row in dead_letters only.
+// AddFindingReject takes a record of the findings or the sources topic that is none: a row in dead_letters only.
 func (t *Tables) AddFindingReject(reject *batch.Reject) {
 	t.rows++
 	t.bytes += int64(len(reject.Value)) + rowOverhead

@@ -72,12 +72,16 @@ func (p *Process) Store(ctx context.Context) ([]Role, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Role{store, found}, nil
+	proof, err := p.completeness(ctx, conn, deps)
+	if err != nil {
+		return nil, err
+	}
+	return append([]Role{store, found}, proof...), nil
 }
 
 // checkTables refuses tables in which a repeated insert would double rows.
 func checkTables(ctx context.Context, conn driver.Conn, database string) error {
-	tables := append(role.StoreTables(), role.FindingsTables()...)
+	tables := slices.Concat(role.StoreTables(), role.FindingsTables(), role.SourcesTables())
 	slices.Sort(tables)
 	err := clickhouse.CheckTables(ctx, conn, database, slices.Compact(tables)...)
 	if errors.Is(err, clickhouse.ErrNoDeduplication) {

@@ -28,9 +28,14 @@ GRANT ON CLUSTER 'main' SELECT ON modeltrail.findings TO modeltrail_soc, modeltr
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.findings_local TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.credential_inventory TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.credential_inventory_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.source_statements TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.source_statements_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.source_completeness TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.source_completeness_local TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_credential_inventory TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_findings TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.unfinished_calls TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_source_completeness TO modeltrail_soc, modeltrail_dashboards;
 
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.spend_hourly TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.spend_hourly_local TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
@@ -50,5 +55,9 @@ GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings TO modeltrail_writer;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings_local TO modeltrail_writer;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters TO modeltrail_writer;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_statements TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_statements_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_completeness TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_completeness_local TO modeltrail_writer;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.team_budgets TO modeltrail_writer;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.schema_migrations TO modeltrail_writer;
