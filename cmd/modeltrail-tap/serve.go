@@ -30,9 +30,15 @@ func serve(ctx context.Context, cfg Config, log zerolog.Logger) error {
 		return err
 	}
 	defer client.Close()
+	statements, err := kafka.NewClient(cfg.Kafka, log, ledger.Options()...)
+	if err != nil {
+		return err
+	}
+	defer statements.Close()
 	server, err := tapserver.New(tapserver.Settings{
 		Tap: cfg.Tap, Publish: cfg.Publish, Ledger: cfg.Ledger,
-		Topic: cfg.Kafka.Topics.Envelopes, Sources: cfg.Kafka.Topics.Sources, Client: client, Deliveries: deliveries,
+		Topic: cfg.Kafka.Topics.Envelopes, Sources: cfg.Kafka.Topics.Sources, Client: client,
+		Deliveries: deliveries, Statements: statements,
 		Version: version, Logger: log, Registerer: registry,
 	})
 	if err != nil {

@@ -39,8 +39,16 @@ func (d *Deliveries) GivenUp(value []byte, reason string) {
 	}
 }
 
-// Produce sends statements to a topic with the guarantees of the client, which must ask for all acknowledgements. It
-// never waits for room in the client's buffer.
+// Options returns the options of the client that carries statements: every in-sync replica acknowledges, and a topic that
+// is created later is waited for. It MUST NOT be the client of the envelopes, whose end would then wait for statements.
+func Options() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.UnknownTopicRetries(-1), kgo.MaxBufferedRecords(64), kgo.ProducerLinger(0),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+	}
+}
+
+// Produce sends statements to a topic through a client with Options. It never waits for room in the client's buffer.
 func Produce(client *kgo.Client, topic string) Send {
 	return func(ctx context.Context, s Statement) error {
 		r := &kgo.Record{Topic: topic, Key: s.Key, Value: s.Value, Timestamp: s.IssuedAt}

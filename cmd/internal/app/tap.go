@@ -21,12 +21,17 @@ func (p *Process) Tap(context.Context) (Role, string, error) {
 	if err != nil {
 		return Role{}, "", err
 	}
+	statements, err := p.unreachedKafka(ledger.Options()...)
+	if err != nil {
+		return Role{}, "", err
+	}
 	p.admin.AddCheck("kafka", client.Ping)
 	cfg := p.Config.Tap
 	cfg.Credential.KeyFile = KeyFile(p.Config)
 	server, err := tapserver.New(tapserver.Settings{
 		Tap: cfg, Publish: p.Config.Publish, Ledger: LedgerConfig(p.Config),
-		Topic: p.Config.Kafka.Topics.Envelopes, Sources: p.Config.Kafka.Topics.Sources, Client: client, Deliveries: deliveries,
+		Topic: p.Config.Kafka.Topics.Envelopes, Sources: p.Config.Kafka.Topics.Sources, Client: client,
+		Deliveries: deliveries, Statements: statements,
 		Version: p.Version, Logger: p.Log, Registerer: p.registry,
 	})
 	if err != nil {

@@ -33,6 +33,7 @@ type Settings struct {
 	Sources    string             // where the source's statements go
 	Client     *kgo.Client        // made with Publish.Options and the hook Deliveries; stays the caller's
 	Deliveries *ledger.Deliveries // made for Topic
+	Statements *kgo.Client        // made with ledger.Options; stays the caller's
 	Version    string
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer
@@ -79,7 +80,7 @@ func (s *Server) build() (err error) {
 		return err
 	}
 	s.ledger, err = ledger.New(s.set.Ledger, ledger.Settings{
-		Kind: "tap", Instance: s.set.Tap.Instance, Version: s.set.Version, Send: ledger.Produce(s.set.Client, s.set.Sources),
+		Kind: "tap", Instance: s.set.Tap.Instance, Version: s.set.Version, Send: ledger.Produce(s.set.Statements, s.set.Sources),
 		Tracked: true, Logger: s.set.Logger, Registerer: s.set.Registerer,
 	})
 	if err != nil {
