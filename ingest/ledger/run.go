@@ -106,3 +106,17 @@ func (l *Ledger) Close(ctx context.Context) error {
 	})
 	return err
 }
+
+// Cut ends a ledger as a kill does: nothing more is said, and the next one of its folder finds a killed epoch. It is for
+// tests of what comes after a crash.
+func (l *Ledger) Cut() {
+	l.once.Do(func() {
+		close(l.closing)
+		if l.started.Load() {
+			<-l.done
+		}
+		if l.folder != nil {
+			_ = l.folder.lock.Close()
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -46,7 +47,7 @@ func (l Lag) Ends(ctx context.Context, topic string) (ends Ends, starts Ends, er
 // behind counts the records below ends that a group has not finished.
 func (l Lag) behind(ctx context.Context, group, topic string, ends, starts Ends) (int64, error) {
 	committed, err := kadm.NewClient(l.Client).FetchOffsetsForTopics(ctx, group, topic)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a group that never committed has finished nothing
 		return 0, fmt.Errorf("read offsets of group %s: %w", group, err)
 	}
 	var open int64

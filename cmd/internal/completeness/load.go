@@ -250,8 +250,7 @@ func (r Record) Find(ctx context.Context, s Snapshot, only string) ([]Found, err
     transform(source_epoch, ` + list(boots) + `, ` + list(throughs) + `, toUInt64(0)) AS through
 SELECT source_kind, source_instance, source_epoch, toStartOfHour(toDateTime(observed_at, 'UTC')) AS hour,
     uniqExactIf(source_sequence, status = 'stored') AS stored,
-    uniqExactIf(source_sequence, status != 'repeated') - stored AS dead,
-    countIf(row_version = 0) - uniqExactIf(source_sequence, row_version = 0 AND status != 'repeated') AS repeats,
+    uniqExactIf(source_sequence, status != 'repeated'), countIf(row_version = 0), uniqExactIf(source_sequence, row_version = 0 AND status != 'repeated'),
     uniqExactIf(source_sequence, status != 'repeated' AND source_sequence > through)
 FROM DATABASE.envelopes
 WHERE topic = ? AND ingested_at >= ? AND source_epoch > 0
@@ -260,9 +259,11 @@ GROUP BY source_kind, source_instance, source_epoch, hour`
 	var out []Found
 	err := r.scan(ctx, "envelopes", text, func(rows driver.Rows) error {
 		var f Found
-		if err := rows.Scan(&f.Kind, &f.Instance, &f.Boot, &f.Hour, &f.Stored, &f.Dead, &f.Repeated, &f.BeyondThrough); err != nil {
+		var distinct, first, written uint64
+		if err := rows.Scan(&f.Kind, &f.Instance, &f.Boot, &f.Hour, &f.Stored, &distinct, &written, &first, &f.BeyondThrough); err != nil {
 			return err
 		}
+		f.Dead, f.Repeated = distinct-f.Stored, written-first
 		f.Hour = f.Hour.UTC()
 		out = append(out, f)
 		return nil
@@ -280,9 +281,9 @@ func (r Record) Ranges(ctx context.Context, g Gap, limit int) ([]Range, error) {
 	if began.IsZero() {
 		began = time.Unix(0, int64(g.Boot)) //nolint:gosec // unix nanoseconds
 	}
-	err := r.scan(ctx, "missing sequences", `SELECT previous + 1, sequence - 1 FROM
+	err := r.scan(ctx, "missing sequences", `SELECT toUInt64(previous + 1), toUInt64(sequence - 1) FROM
 (
-    SELECT sequence, lagInFrame(sequence, 1, ?) OVER (ORDER BY sequence ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS previous FROM
+    SELECT sequence, lagInFrame(sequence, 1, toUInt64(?)) OVER (ORDER BY sequence ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS previous FROM
     (
         SELECT DISTINCT source_sequence AS sequence FROM DATABASE.envelopes
         WHERE topic = ? AND ingested_at >= ? AND source_kind = ? AND source_instance = ? AND source_epoch = ?
