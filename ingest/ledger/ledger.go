@@ -138,7 +138,8 @@ func (l *Ledger) Epoch() uint64 { return l.state.epoch }
 // Begin notes that a call began: two envelopes are owed.
 func (l *Ledger) Begin() { l.state.expected.Add(2) }
 
-// Expect notes that n envelopes are owed; receivers that get whole calls use it instead of Begin.
+// Expect notes that n envelopes are owed. A receiver whose sender repeats what was not acknowledged owes an envelope only
+// once it is durable: it calls Expect afterwards, or not at all.
 func (l *Ledger) Expect(n uint64) { l.state.expected.Add(n) }
 
 // Numbered notes that an envelope of this observed time gets this sequence, before it is handed over.

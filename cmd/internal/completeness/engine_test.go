@@ -265,7 +265,12 @@ func (r *rig) newSource(instance, dir, key string) *source {
 // send makes n envelopes at a time. skip says which ones the topic loses though it acknowledged them.
 func (s *source) send(n int, at time.Time, skip func(sequence uint64) bool) {
 	s.r.t.Helper()
-	var records []*kgo.Record
+	if err := s.produce(s.make(n, at, skip)); err != nil {
+		s.r.t.Fatal(err)
+	}
+}
+
+func (s *source) make(n int, at time.Time, skip func(sequence uint64) bool) (records []*kgo.Record) {
 	for range n {
 		s.sequence++
 		s.ledger.Expect(1)
@@ -276,9 +281,11 @@ func (s *source) send(n int, at time.Time, skip func(sequence uint64) bool) {
 		}
 		records = append(records, &kgo.Record{Topic: event.TopicEnvelopes, Key: fmt.Append(nil, s.sequence), Value: s.envelope(s.sequence, at)})
 	}
-	if err := s.client.ProduceSync(s.r.t.Context(), records...).FirstErr(); err != nil {
-		s.r.t.Fatal(err)
-	}
+	return records
+}
+
+func (s *source) produce(records []*kgo.Record) error {
+	return s.client.ProduceSync(s.r.t.Context(), records...).FirstErr()
 }
 
 func (s *source) envelope(sequence uint64, at time.Time) []byte {
@@ -390,8 +397,12 @@ func testBacklog(t *testing.T, r *rig) {
 		t.Errorf("with a backlog: %v", err)
 	}
 	r.startStore()
-	go s.send(3000, time.Now(), nil)
+	sent := make(chan error, 1)
+	go func() { sent <- s.produce(s.make(3000, time.Now(), nil)) }()
 	r.check()
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
 	s.settled()
 	r.check()
 	if found := r.findings(); len(found) > 0 {

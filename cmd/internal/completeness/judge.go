@@ -284,9 +284,7 @@ func (p *part) gap(h Head) (Gap, bool) {
 
 // equal tells whether two judgements of one hour are the same.
 func (h Hour) equal(o Hour) bool {
-	same := maps.Equal(h.Dropped, o.Dropped)
-	h.Dropped, o.Dropped = nil, nil
-	return same && h.Source == o.Source && h.Hour.Equal(o.Hour) && h.Epochs == o.Epochs && h.Sent == o.Sent && h.Stored == o.Stored &&
+	return maps.Equal(h.Dropped, o.Dropped) && h.Source == o.Source && h.Hour.Equal(o.Hour) && h.Epochs == o.Epochs && h.Sent == o.Sent && h.Stored == o.Stored &&
 		h.DeadLettered == o.DeadLettered && h.Repeated == o.Repeated && h.Pending == o.Pending && h.Missing == o.Missing &&
 		h.Surplus == o.Surplus && h.Verified == o.Verified
 }
