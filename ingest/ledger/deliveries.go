@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -10,21 +11,34 @@ import (
 	"github.com/modeltrail/modeltrail/schemas/wire"
 )
 
-// Deliveries tells a ledger what became of envelopes. It is a hook of the franz-go client that produces them
+// Deliveries tells ledgers what became of envelopes. It is a hook of the franz-go client that produces them
 // (kgo.WithHooks), also of those that come from a spool. The zero value with a topic is ready; before Attach it tells
 // nobody.
 type Deliveries struct {
-	Topic  string // of envelopes
-	ledger atomic.Pointer[Ledger]
+	Topic   string // of envelopes
+	ledgers atomic.Pointer[[]*Ledger]
 }
 
-// Attach names the ledger.
-func (d *Deliveries) Attach(l *Ledger) { d.ledger.Store(l) }
+// Attach adds a ledger. Each takes what is of its own epoch. It is not called concurrently.
+func (d *Deliveries) Attach(l *Ledger) {
+	ledgers := append(d.attached(), l)
+	d.ledgers.Store(&ledgers)
+}
+
+func (d *Deliveries) attached() []*Ledger {
+	if ledgers := d.ledgers.Load(); ledgers != nil {
+		return slices.Clip(*ledgers)
+	}
+	return nil
+}
 
 // OnProduceRecordUnbuffered implements kgo.HookProduceRecordUnbuffered.
 func (d *Deliveries) OnProduceRecordUnbuffered(r *kgo.Record, err error) {
-	if l := d.ledger.Load(); l != nil && err == nil && r.Topic == d.Topic {
-		if n, ok := wire.ReadNumbering(r.Value); ok {
+	if err != nil || r.Topic != d.Topic {
+		return
+	}
+	if n, ok := wire.ReadNumbering(r.Value); ok {
+		for _, l := range d.attached() {
 			l.Delivered(n.Epoch, n.Sequence)
 		}
 	}
@@ -32,8 +46,8 @@ func (d *Deliveries) OnProduceRecordUnbuffered(r *kgo.Record, err error) {
 
 // GivenUp notes an envelope's value that the publisher had taken and will never deliver.
 func (d *Deliveries) GivenUp(value []byte, reason string) {
-	if l := d.ledger.Load(); l != nil {
-		if n, ok := wire.ReadNumbering(value); ok {
+	if n, ok := wire.ReadNumbering(value); ok {
+		for _, l := range d.attached() {
 			l.Lost(n.Epoch, n.Sequence, n.ObservedUnixNano, reason)
 		}
 	}

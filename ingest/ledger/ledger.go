@@ -36,7 +36,10 @@ type Settings struct {
 	// Tracked says that Delivered and Lost are called for every numbered envelope.
 	Tracked bool
 	// Spool tells how many records wait on disk and since when the oldest does; nil: there is no spool.
-	Spool      func() (records uint64, oldest time.Time)
+	Spool func() (records uint64, oldest time.Time)
+	// Idle tells that the publisher holds nothing, neither in memory nor on disk. What was numbered a statement ago and is
+	// still open then will never arrive. nil: such envelopes stay pending until the epoch ends.
+	Idle       func() bool
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer // nil keeps the metrics unregistered
 	Now        func() time.Time      // nil: time.Now
@@ -59,6 +62,7 @@ type Ledger struct {
 	ranges  ranges
 	told    [maxHours]sums // what was acknowledged of each hour
 	stopped bool           // the closing statement is made
+	before  uint64         // envelopes numbered when the last statement was made
 
 	dead    []*state
 	started atomic.Bool

@@ -376,6 +376,28 @@ func TestRanges_InAnyOrder_AgreesWithASet(t *testing.T) {
 	}
 }
 
+// TestLedger_WithAnIdlePublisher_StopsWaiting: what was damaged on disk is reported by nobody, and missing in the end.
+func TestLedger_WithAnIdlePublisher_StopsWaiting(t *testing.T) {
+	out, idle := &told{}, false
+	l := newLedger(t, "", out, nil)
+	l.set.Idle = func() bool { return idle }
+	l.set.Spool = func() (uint64, time.Time) { return 2, time.Unix(5, 0) }
+	for seq := range uint64(5) {
+		l.Numbered(uint64(time.Now().UnixNano()), seq+1)
+	}
+	l.Delivered(l.Epoch(), 1)
+	l.Delivered(l.Epoch(), 4)
+	for i, want := range []uint64{1, 5} {
+		idle = i == 1
+		if err := l.tell(t.Context(), l.statement(false)); err != nil || out.last().DeliveredThrough != want || out.last().Delivered != 2 {
+			t.Errorf("round %d: %v, %v; want through %d", i, err, out.last(), want)
+		}
+	}
+	if m := out.last(); m.Spooled != 2 || m.Acknowledged != 4 || m.OldestSpooledUnixNano != 5e9 {
+		t.Errorf("told %v", m)
+	}
+}
+
 func TestLedger_ManyGoroutines_CountAll(t *testing.T) {
 	l := newLedger(t, t.TempDir(), &told{}, nil)
 	l.Start()

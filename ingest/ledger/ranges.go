@@ -47,3 +47,15 @@ func (r *ranges) add(n uint64) bool {
 	}
 	return true
 }
+
+// raise puts everything up to n into the set.
+func (r *ranges) raise(n uint64) {
+	if n <= r.through {
+		return
+	}
+	r.through = n
+	for len(r.above) > 0 && r.above[0].first <= r.through+1 {
+		r.through = max(r.through, r.above[0].last)
+		r.above = slices.Delete(r.above, 0, 1)
+	}
+}

@@ -10,11 +10,14 @@ const (
 	ReasonShutdown      = "shutdown"       // the process stopped at its deadline
 	ReasonOverload      = "overload"       // the sender was asked to come back
 	ReasonSpoolFull     = "spool_full"     // the spool's bound on disk
-	ReasonSpoolError    = "spool_error"    // the spool could not write or read
+	ReasonSpoolFailed   = "spool_failed"   // the spool could not write
 	ReasonBufferFull    = "buffer_full"    // the publisher's memory bound
 	ReasonTimeout       = "timeout"        // the broker took too long
 	ReasonTooLarge      = "too_large"      // the broker refuses records of this size
 	ReasonNotAuthorized = "not_authorized" // the broker refuses the source
+	ReasonSpoolDamage   = "spool_damage"   // lost in the spool's files
+	// ReasonUnacknowledged: the sender of a refused envelope never came back with it.
+	ReasonUnacknowledged = "unacknowledged"
 )
 
 // maxReasons bounds the counters of an hour.
@@ -22,7 +25,7 @@ const maxReasons = 16
 
 var reasonList = [...]string{
 	ReasonOther, ReasonMemory, ReasonRefused, ReasonClosed, ReasonCrash, ReasonShutdown, ReasonOverload, ReasonSpoolFull,
-	ReasonSpoolError, ReasonBufferFull, ReasonTimeout, ReasonTooLarge, ReasonNotAuthorized,
+	ReasonSpoolFailed, ReasonBufferFull, ReasonTimeout, ReasonTooLarge, ReasonNotAuthorized, ReasonSpoolDamage, ReasonUnacknowledged,
 }
 
 // Reasons returns every reason that a statement can name.

@@ -20,13 +20,19 @@ type Statement struct {
 
 // statement tells the present counts. With last it is the epoch's closing one and nothing is counted any more.
 func (l *Ledger) statement(last bool) Statement {
-	now := l.set.Now()
+	now, idle := l.set.Now(), l.set.Idle != nil && l.set.Idle()
+	spool := l.spool() // the publisher's lock may be held by one who waits for ours
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.settle(now)
 	s := l.state
 	s.touched.Store(now.UnixNano())
-	message := l.message(s, now)
+	if idle {
+		l.ranges.raise(l.before)
+		s.through.Store(l.ranges.through)
+	}
+	message := l.message(s, now, spool)
+	l.before = message.LastSequence
 	message.State = event.EpochState_EPOCH_STATE_RUNNING
 	if last {
 		message.State = event.EpochState_EPOCH_STATE_CLOSED
@@ -76,8 +82,21 @@ func (l *Ledger) account(s *state, at time.Time, reason string) {
 	into.dropped[reasonIndex(reason)].Add(uint64(rest))
 }
 
+// waiting is what stands in the spool.
+type waiting struct {
+	records uint64
+	oldest  time.Time
+}
+
+func (l *Ledger) spool() (w waiting) {
+	if l.set.Spool != nil {
+		w.records, w.oldest = l.set.Spool()
+	}
+	return w
+}
+
 // message fills in everything but state, hours and signature.
-func (l *Ledger) message(s *state, now time.Time) *event.SourceStatement {
+func (l *Ledger) message(s *state, now time.Time, spool waiting) *event.SourceStatement {
 	total := s.sums()
 	m := &event.SourceStatement{
 		SchemaVersion: event.SchemaVersion,
@@ -88,11 +107,8 @@ func (l *Ledger) message(s *state, now time.Time) *event.SourceStatement {
 		Tracked: l.set.Tracked, IntervalNano: uint64(l.cfg.Interval),
 	}
 	m.Started = m.Number == 1
-	if l.set.Spool != nil {
-		records, oldest := l.set.Spool()
-		if m.Spooled = records; records > 0 {
-			m.OldestSpooledUnixNano = uint64(oldest.UnixNano())
-		}
+	if m.Spooled = spool.records; m.Spooled > 0 {
+		m.OldestSpooledUnixNano = uint64(max(spool.oldest.UnixNano(), 0))
 	}
 	if m.Tracked {
 		m.Delivered, m.DeliveredThrough = s.delivered.Load(), s.through.Load()
@@ -144,7 +160,7 @@ func (l *Ledger) obituary(s *state) (Statement, uint64) {
 			lost += h.dropped[reasonIndex(ReasonCrash)].Load()
 		}
 	}
-	m := l.message(s, l.set.Now())
+	m := l.message(s, l.set.Now(), l.spool())
 	m.State = state
 	return l.finish(s, m, func(int, *hourState) bool { return true }), lost
 }

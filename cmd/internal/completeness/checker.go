@@ -196,12 +196,9 @@ func (c *Checker) conclude(ctx context.Context, j Judgement, now time.Time) erro
 	var missing uint64
 	for _, g := range j.Gaps {
 		missing += g.Count
-		var ranges []Range
-		if g.First > 0 && g.Last >= g.First {
-			var err error
-			if ranges, err = c.set.Record.Ranges(ctx, g, maxRanges+1); err != nil {
-				return err
-			}
+		ranges, err := c.ranges(ctx, g)
+		if err != nil {
+			return err
 		}
 		out = c.fresh(out, missingFinding(g, ranges, now), g.Count, now)
 	}
@@ -212,6 +209,20 @@ func (c *Checker) conclude(ctx context.Context, j Judgement, now time.Time) erro
 	}
 	c.metrics.missing.Set(float64(missing))
 	return c.emit(ctx, out)
+}
+
+// ranges looks for a gap where nothing is on its way, and in its whole hour only when it is not there.
+func (c *Checker) ranges(ctx context.Context, g Gap) ([]Range, error) {
+	for _, last := range []uint64{g.Judged, g.Last} {
+		if g.First == 0 || last < g.First {
+			continue
+		}
+		found, err := c.set.Record.Ranges(ctx, g, last, maxRanges+1)
+		if err != nil || len(found) > 0 {
+			return found, err
+		}
+	}
+	return nil, nil
 }
 
 // fresh appends a finding that says more than the last one under its key. One that only grows is written again when it

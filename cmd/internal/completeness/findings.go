@@ -95,8 +95,8 @@ func missingFinding(g Gap, ranges []Range, now time.Time) *event.Finding {
 			note(f, "more_ranges", "true")
 		}
 	}
-	if g.Lost > 0 {
-		note(f, "counted_as_lost_in_the_same_hour", strconv.FormatUint(g.Lost, 10))
+	if g.Others > 0 {
+		note(f, "explained_in_the_same_hour", strconv.FormatUint(g.Others, 10))
 	}
 	return f
 }

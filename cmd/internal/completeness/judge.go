@@ -77,8 +77,9 @@ type Gap struct {
 	Epoch
 	Hour        time.Time
 	First, Last uint64 // sequences among which it lies
+	Judged      uint64 // of these, what lies above may also be on its way
 	Count       uint64
-	Lost        uint64 // sequences of the same hour that are explained
+	Others      uint64 // sequences of the same hour that are not found either, and explained
 }
 
 // Judgement is the result of Judge.
@@ -194,7 +195,10 @@ func weigh(h Head, told []Told, found []Found, spooled uint64) []part {
 
 // waiting is how many of the sequences that are not found may still be on their way.
 func waiting(h Head, beyond uint64) uint64 {
-	if !h.Tracked || h.Through >= h.LastSequence {
+	if !h.Tracked {
+		return h.Spooled
+	}
+	if h.Through >= h.LastSequence {
 		return 0
 	}
 	open := h.LastSequence - h.Through
@@ -275,11 +279,13 @@ func (p *part) gap(h Head) (Gap, bool) {
 	if p.missing == 0 {
 		return Gap{}, false
 	}
-	last := p.Last
+	judged := p.Last
 	if h.Tracked && h.State != stateClosed {
-		last = min(last, h.Through)
+		judged = min(p.Last, h.Through)
 	}
-	return Gap{Epoch: p.Epoch, Hour: p.Hour, First: p.First, Last: last, Count: p.missing, Lost: total(p.Lost)}, true
+	return Gap{
+		Epoch: p.Epoch, Hour: p.Hour, First: p.First, Judged: judged, Last: p.Last, Count: p.missing, Others: total(p.Lost) + p.pending + p.crash,
+	}, true
 }
 
 // equal tells whether two judgements of one hour are the same.

@@ -34,6 +34,8 @@ func TestJudge(t *testing.T) {
 	spooling := head(next, "running", 0, 0, 0)
 	spooling.Spooled = 4
 	untracked := Head{Epoch: epoch, State: "running", LastSequence: 10, Trusted: true}
+	receiver := untracked
+	receiver.Spooled = 3
 	distrusted := head(epoch, "running", 10, 10, 0)
 	distrusted.Trusted = false
 	for name, c := range map[string]struct {
@@ -54,13 +56,13 @@ func TestJudge(t *testing.T) {
 		"a delivered one is missing while others are on their way": {
 			heads: []Head{head(epoch, "running", 10, 7, 3)}, told: []Told{told(epoch, ten, 10, 1, 10)}, found: []Found{found(epoch, ten, 7, 1)},
 			want: []Hour{{Hour: ten, Epochs: 1, Sent: 10, Stored: 7, Pending: 2, Missing: 1}},
-			gaps: []Gap{{Epoch: epoch, Hour: ten, First: 1, Last: 7, Count: 1}},
+			gaps: []Gap{{Epoch: epoch, Hour: ten, First: 1, Judged: 7, Last: 10, Count: 1, Others: 2}},
 		},
 		"what waits is of the newest hour": {
 			heads: []Head{head(epoch, "running", 10, 7, 3)}, told: []Told{told(epoch, ten, 6, 1, 6), told(epoch, eleven, 4, 7, 10)},
 			found: []Found{found(epoch, ten, 5, 0), found(epoch, eleven, 1, 0)},
 			want:  []Hour{{Hour: ten, Epochs: 1, Sent: 6, Stored: 5, Missing: 1}, {Hour: eleven, Epochs: 1, Sent: 4, Stored: 1, Pending: 3}},
-			gaps:  []Gap{{Epoch: epoch, Hour: ten, First: 1, Last: 6, Count: 1}},
+			gaps:  []Gap{{Epoch: epoch, Hour: ten, First: 1, Judged: 6, Last: 6, Count: 1}},
 		},
 		"given up with and without a number": {
 			heads: []Head{head(epoch, "running", 10, 10, 0)}, told: []Told{lossy}, found: []Found{found(epoch, ten, 8, 0)},
@@ -73,7 +75,7 @@ func TestJudge(t *testing.T) {
 		"killed, and a delivered one is missing": {
 			heads: []Head{head(epoch, "crashed", 10, 6, 4)}, told: []Told{told(epoch, ten, 10, 1, 10)}, found: []Found{found(epoch, ten, 7, 2)},
 			want: []Hour{{Hour: ten, Epochs: 1, Sent: 10, Stored: 7, Missing: 1, Dropped: map[string]uint64{"crash": 2}}},
-			gaps: []Gap{{Epoch: epoch, Hour: ten, First: 1, Last: 6, Count: 1}},
+			gaps: []Gap{{Epoch: epoch, Hour: ten, First: 1, Judged: 6, Last: 10, Count: 1, Others: 2}},
 		},
 		"killed, and the next boot still has a spool": {
 			heads: []Head{head(epoch, "crashed", 10, 6, 4), spooling}, told: []Told{told(epoch, ten, 10, 1, 10)}, found: []Found{found(epoch, ten, 6, 0)},
@@ -82,12 +84,22 @@ func TestJudge(t *testing.T) {
 		"stopped in order with something undelivered": {
 			heads: []Head{head(epoch, "closed", 10, 6, 4)}, told: []Told{told(epoch, ten, 10, 1, 10)}, found: []Found{found(epoch, ten, 6, 0)},
 			want: []Hour{{Hour: ten, Epochs: 1, Sent: 10, Stored: 6, Missing: 4}},
-			gaps: []Gap{{Epoch: epoch, Hour: ten, First: 1, Last: 10, Count: 4}},
+			gaps: []Gap{{Epoch: epoch, Hour: ten, First: 1, Judged: 10, Last: 10, Count: 4}},
 		},
 		"a source that does not hear of deliveries": {
 			heads: []Head{untracked}, told: []Told{told(epoch, ten, 10, 1, 10)}, found: []Found{found(epoch, ten, 9, 0)},
 			want: []Hour{{Hour: ten, Epochs: 1, Sent: 10, Stored: 9, Missing: 1}},
-			gaps: []Gap{{Epoch: epoch, Hour: ten, First: 1, Last: 10, Count: 1}},
+			gaps: []Gap{{Epoch: epoch, Hour: ten, First: 1, Judged: 10, Last: 10, Count: 1}},
+		},
+		"a receiver whose spool is not empty": {
+			heads: []Head{receiver}, told: []Told{told(epoch, ten, 10, 1, 10)}, found: []Found{found(epoch, ten, 6, 0)},
+			want: []Hour{{Hour: ten, Epochs: 1, Sent: 10, Stored: 6, Pending: 3, Missing: 1}},
+			gaps: []Gap{{Epoch: epoch, Hour: ten, First: 1, Judged: 10, Last: 10, Count: 1, Others: 3}},
+		},
+		"one that never comes holds the watermark, and another is missing above it": {
+			heads: []Head{head(epoch, "running", 10, 2, 1)}, told: []Told{told(epoch, ten, 10, 1, 10)}, found: []Found{found(epoch, ten, 8, 6)},
+			want: []Hour{{Hour: ten, Epochs: 1, Sent: 10, Stored: 8, Pending: 1, Missing: 1}},
+			gaps: []Gap{{Epoch: epoch, Hour: ten, First: 1, Judged: 2, Last: 10, Count: 1, Others: 1}},
 		},
 		"more than was told": {
 			heads: []Head{head(epoch, "running", 10, 10, 0)}, told: []Told{told(epoch, ten, 8, 1, 10)}, found: []Found{found(epoch, ten, 10, 0)},

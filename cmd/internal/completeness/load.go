@@ -274,8 +274,8 @@ GROUP BY source_kind, source_instance, source_epoch, hour`
 // Range is a closed interval of sequences.
 type Range struct{ First, Last uint64 }
 
-// Ranges finds the first sequences between a gap's bounds that no row has, at most limit ranges.
-func (r Record) Ranges(ctx context.Context, g Gap, limit int) ([]Range, error) {
+// Ranges finds the first sequences from a gap's first to last that no row has, at most limit ranges.
+func (r Record) Ranges(ctx context.Context, g Gap, last uint64, limit int) ([]Range, error) {
 	var out []Range
 	began := g.Hour
 	if began.IsZero() {
@@ -298,7 +298,7 @@ WHERE sequence > previous + 1 ORDER BY sequence LIMIT ?`, func(rows driver.Rows)
 		}
 		out = append(out, x)
 		return nil
-	}, g.First-1, r.Topic, began.Add(-slack).UTC(), g.Kind, g.Instance, g.Boot, g.First, g.Last, g.Last+1, limit)
+	}, g.First-1, r.Topic, began.Add(-slack).UTC(), g.Kind, g.Instance, g.Boot, g.First, last, last+1, limit)
 	return out, err
 }
 
