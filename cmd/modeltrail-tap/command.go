@@ -68,7 +68,7 @@ func newCommand() *cobra.Command {
 		},
 	}
 	fs := root.Flags()
-	fs.StringVar(&f.config, "config", "", "YAML file with the sections tap, publish, spool, kafka and admin")
+	fs.StringVar(&f.config, "config", "", "YAML file with the sections tap, ledger, publish, spool, kafka and admin")
 	fs.StringArrayVar(&f.upstreams, "upstream", nil, "NAME=URL: relay calls below /NAME to URL; may be repeated")
 	fs.StringSliceVar(&f.brokers, "brokers", nil, "Kafka brokers as host:port, comma-separated")
 	fs.StringVar(&f.listen, "listen", "", "address of the proxy (default 127.0.0.1:8080)")

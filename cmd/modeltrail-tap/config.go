@@ -12,6 +12,7 @@ import (
 
 	"github.com/modeltrail/modeltrail/cmd/internal/admin"
 	"github.com/modeltrail/modeltrail/cmd/internal/kafka"
+	"github.com/modeltrail/modeltrail/ingest/ledger"
 	"github.com/modeltrail/modeltrail/ingest/publish"
 	"github.com/modeltrail/modeltrail/ingest/spool"
 	"github.com/modeltrail/modeltrail/ingest/tap"
@@ -23,6 +24,7 @@ const maxConfigBytes = 1 << 20
 // Config is the whole file. Its sections have the same keys as in the configuration of modeltrail.
 type Config struct {
 	Tap     tap.Config     `yaml:"tap"`
+	Ledger  ledger.Config  `yaml:"ledger"`
 	Publish publish.Config `yaml:"publish"`
 	Spool   spool.Config   `yaml:"spool"`
 	Kafka   kafka.Config   `yaml:"kafka"`
@@ -31,13 +33,13 @@ type Config struct {
 
 func defaultConfig() Config {
 	return Config{
-		Tap: tap.DefaultConfig(), Publish: publish.DefaultConfig(), Spool: spool.DefaultConfig(), Kafka: kafka.DefaultConfig(), Admin: admin.DefaultConfig(),
+		Tap: tap.DefaultConfig(), Ledger: ledger.DefaultConfig(), Publish: publish.DefaultConfig(), Spool: spool.DefaultConfig(), Kafka: kafka.DefaultConfig(), Admin: admin.DefaultConfig(),
 	}
 }
 
 // Validate reports every fault of the file.
 func (c Config) Validate() error {
-	errs := []error{c.Tap.Validate(), c.Publish.Validate(), c.Spool.Validate(), c.Kafka.Validate(), c.Admin.Validate()}
+	errs := []error{c.Tap.Validate(), c.Ledger.Validate(), c.Publish.Validate(), c.Spool.Validate(), c.Kafka.Validate(), c.Admin.Validate()}
 	if len(c.Kafka.Brokers) == 0 {
 		errs = append(errs, errors.New("kafka.brokers: name one broker or more, for example --brokers 127.0.0.1:9092"))
 	}

@@ -93,6 +93,7 @@ func TestServeAuditsAndDrains(t *testing.T) {
 	cfg := defaultConfig()
 	cfg.Tap.Listen, cfg.Admin.Listen, cfg.Kafka.Brokers = address(t), address(t), cluster.ListenAddrs()
 	cfg.Tap.Credential.KeyFile = filepath.Join(t.TempDir(), "key")
+	cfg.Ledger.StateDir, cfg.Ledger.SourceKeyFile = t.TempDir(), filepath.Join(t.TempDir(), "source.key")
 	route, err := parseUpstream("openai=" + up.URL)
 	if err != nil {
 		t.Fatal(err)

@@ -9,10 +9,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/admin"
 	"github.com/modeltrail/modeltrail/cmd/internal/kafka"
 	"github.com/modeltrail/modeltrail/cmd/internal/tapserver"
+	"github.com/modeltrail/modeltrail/ingest/ledger"
 )
 
 var errServe = errors.New("could not serve")
@@ -22,13 +24,21 @@ func serve(ctx context.Context, cfg Config, log zerolog.Logger) error {
 	tapserver.LimitMemory(cfg.Tap, cfg.Publish)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	client, err := kafka.NewClient(cfg.Kafka, log, cfg.Publish.Options()...)
+	deliveries := &ledger.Deliveries{Topic: cfg.Kafka.Topics.Envelopes}
+	client, err := kafka.NewClient(cfg.Kafka, log, append(cfg.Publish.Options(), kgo.WithHooks(deliveries))...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
+	statements, err := kafka.NewClient(cfg.Kafka, log, ledger.Options()...)
+	if err != nil {
+		return err
+	}
+	defer statements.Close()
 	server, err := tapserver.New(tapserver.Settings{
-		Tap: cfg.Tap, Publish: cfg.Publish, Spool: cfg.Spool, Topic: cfg.Kafka.Topics.Envelopes, Client: client,
+		Tap: cfg.Tap, Publish: cfg.Publish, Spool: cfg.Spool, Ledger: cfg.Ledger,
+		Topic: cfg.Kafka.Topics.Envelopes, Sources: cfg.Kafka.Topics.Sources, Client: client,
+		Deliveries: deliveries, Statements: statements,
 		Version: version, Logger: log, Registerer: registry,
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/app"
+	"github.com/modeltrail/modeltrail/cmd/internal/completeness"
 	"github.com/modeltrail/modeltrail/cmd/internal/querycmd"
 )
 
@@ -41,9 +42,9 @@ func run() int {
 	}
 	fmt.Fprintln(os.Stderr, "modeltrail:", err)
 	switch {
-	case errors.Is(err, app.ErrConfig), errors.Is(err, querycmd.ErrUsage):
+	case errors.Is(err, app.ErrConfig), errors.Is(err, querycmd.ErrUsage), errors.Is(err, completeness.ErrUsage):
 		return 2
-	case errors.Is(err, querycmd.ErrExpectation):
+	case errors.Is(err, querycmd.ErrExpectation), errors.Is(err, completeness.ErrIncomplete):
 		return 3
 	}
 	return 1
@@ -60,9 +61,10 @@ Start here:
   modeltrail up --demo        everything on this machine, with demo traffic
   modeltrail query --list     the questions it answers
   modeltrail tail             calls as they happen
+  modeltrail completeness     is the record complete?
   modeltrail config example   a configuration to start from
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 a query's --expect was not met.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 an expectation was not met: a query's --expect, a record that is not complete.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version,
@@ -79,7 +81,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 a query's
 		&cobra.Group{ID: "operate", Title: "Operate:"},
 	)
 	root.AddCommand(newUp(), newTap(), newStore(), newEnrich(), newDetect(), newAlert())
-	root.AddCommand(newQuery(), newTail())
+	root.AddCommand(newQuery(), newTail(), newCompleteness())
 	root.AddCommand(newMigrate(), newConfig(), newHealth(), newDecrypt(), newVersion(), newEngineChild())
 	root.SetHelpCommandGroupID("operate")
 	root.SetCompletionCommandGroupID("operate")

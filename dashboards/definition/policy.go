@@ -23,7 +23,29 @@ func policy() board.Board {
 	policyFindings(b)
 	policyUse(b)
 	policyGaps(b)
+	policyProof(b)
 	return b.Board()
+}
+
+// policyProof shows what sources say they sent against what is stored.
+func policyProof(b *board.Builder) {
+	b.Heading("Completeness")
+	b.Row(9,
+		board.Table(24, "What each source sent and what is stored", "By hour, newest first. For the proof: modeltrail completeness", `SELECT
+    hour,
+    source_instance,
+    sent,
+    stored,
+    dead_lettered,
+    arraySum(mapValues(dropped)) AS dropped_count,
+    pending,
+    missing,
+    surplus,
+    verified
+FROM v_source_completeness
+WHERE hour >= toStartOfHour($__fromTime) AND hour <= $__toTime
+ORDER BY hour DESC, source_instance LIMIT 500`, nil),
+	)
 }
 
 func policyFindings(b *board.Builder) {

@@ -26,8 +26,10 @@ const recordOverhead = 1024
 
 // Settings is what code supplies.
 type Settings struct {
-	Topic      string     // where envelopes go
-	Spool      *spool.Log // nil for memory only; stays the caller's, and is closed after the publisher
+	Topic string     // where envelopes go
+	Spool *spool.Log // nil for memory only; stays the caller's, and is closed after the publisher
+	// GivenUp is told each value that was taken and will never be delivered; nil: nobody is. It MUST NOT block.
+	GivenUp    func(value []byte, reason string)
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer // nil keeps the metrics unregistered
 }

@@ -130,6 +130,9 @@ func (p *Publisher) giveUp(it *item, reason string, err error) {
 	p.lost.Add(1)
 	p.metrics.drop(reason)
 	p.warn.say(reason, err)
+	if p.set.GivenUp != nil {
+		p.set.GivenUp(it.record.Value, reason)
+	}
 }
 
 // settle forgets what has ended at the head of the flight and retires it from the spool, in order.

@@ -51,6 +51,7 @@ func (t *Tap) begin(r *http.Request, rt *route) *call {
 		client: r.RemoteAddr,
 	}
 	t.metrics.calls.Inc()
+	t.ledger.Begin()
 	c.headers = t.allow.collect(make([]attribute, 0, 12), r.Header)
 	c.presented = credential.Extract(r.Header, r.URL.RawQuery)
 	if t.cfg.TrustForwardedFor {

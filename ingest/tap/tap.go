@@ -31,9 +31,23 @@ type Publisher interface {
 	Lost() uint64
 }
 
+// Ledger counts what the tap owes. ingest/ledger is the one in use.
+type Ledger interface {
+	// Epoch is the boot epoch of every envelope.
+	Epoch() uint64
+	// Begin notes a call, which owes two envelopes.
+	Begin()
+	// Numbered comes before an envelope is handed over; Refused takes it back when it was not taken.
+	Numbered(observedUnixNano, sequence uint64)
+	Refused(observedUnixNano, sequence uint64)
+	// Dropped notes envelopes that were given up without a number.
+	Dropped(observedUnixNano uint64, reason string, n uint64)
+}
+
 // Settings is what code supplies.
 type Settings struct {
 	Publisher  Publisher
+	Ledger     Ledger // nil: nothing is counted for statements
 	Version    string // the software's version, for Source.version
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer // nil keeps the metrics unregistered
@@ -53,6 +67,7 @@ type Tap struct {
 	credential *credential.Resolver
 	aead       cipher.AEAD // nil unless a key is configured
 	epoch      uint64
+	ledger     Ledger
 	metrics    metrics
 
 	workers []*worker
@@ -86,6 +101,10 @@ func New(cfg Config, set Settings) (*Tap, error) {
 		allow: newAllowList(cfg.Headers), budget: newBudget(cfg.MaxInFlightBytes),
 		epoch: uint64(time.Now().UnixNano()), closing: make(chan struct{}),
 	}
+	if t.ledger = set.Ledger; t.ledger == nil {
+		t.ledger = noLedger(t.epoch)
+	}
+	t.epoch = t.ledger.Epoch()
 	t.chunks.budget = t.budget
 	if err := t.load(); err != nil {
 		return nil, err
@@ -157,6 +176,7 @@ func (t *Tap) assign() *worker {
 func (t *Tap) drop(reason string) {
 	t.dropped.Add(1)
 	t.metrics.dropEnvelope(reason)
+	t.ledger.Dropped(uint64(time.Now().UnixNano()), reason, 1)
 }
 
 // refuses reports that a call must not be served, since what it would leave behind cannot be kept.
@@ -175,13 +195,24 @@ func (t *Tap) publish(env *event.Envelope, how publish.Durability) {
 	defer t.publishing.Unlock()
 	env.Source.Sequence = t.sequence + 1
 	env.Source.DroppedTotal = t.Dropped()
+	t.ledger.Numbered(env.ObservedUnixNano, env.Source.Sequence)
 	if err := t.set.Publisher.PublishAs(env, how); err != nil {
+		t.ledger.Refused(env.ObservedUnixNano, env.Source.Sequence)
 		t.drop(dropRefused)
 		return
 	}
 	t.sequence++
 	t.metrics.envelopes.Inc()
 }
+
+// noLedger is the epoch of a tap that makes no statements.
+type noLedger uint64
+
+func (e noLedger) Epoch() uint64                { return uint64(e) }
+func (noLedger) Begin()                         {}
+func (noLedger) Numbered(uint64, uint64)        {}
+func (noLedger) Refused(uint64, uint64)         {}
+func (noLedger) Dropped(uint64, string, uint64) {}
 
 // source is the constant part of every envelope's Source.
 func (t *Tap) source() *event.Source {

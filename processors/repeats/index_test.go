@@ -49,7 +49,9 @@ func (s *store) Within(_ context.Context, ranges []Range, each func(Number)) err
 	stored := map[Number]bool{}
 	for _, r := range ranges {
 		match := func(n Number) bool { return n.Source == r.Source && n.Sequence >= r.First && n.Sequence <= r.Last }
-		s.each(match, func(n Number) { stored[Number{n.Source, n.Sequence, false}] = stored[Number{n.Source, n.Sequence, false}] || !n.Rejected })
+		s.each(match, func(n Number) {
+			stored[Number{n.Source, n.Sequence, false}] = stored[Number{n.Source, n.Sequence, false}] || !n.Rejected
+		})
 	}
 	for n, ok := range stored {
 		each(Number{n.Source, n.Sequence, !ok})

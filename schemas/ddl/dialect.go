@@ -114,8 +114,9 @@ func (d dialect) Written() string {
 
 // ReaderTables lists what the SOC and the dashboards may read beside spend: everything but bodies and dead letters.
 func (d dialect) ReaderTables() []string {
-	return append(d.physical("envelopes", "calls", "tool_calls", "findings", "credential_inventory", "dead_letter_resolutions"),
-		"replays", "v_envelopes", "v_calls", "v_tool_calls", "v_credential_inventory", "v_findings", "unfinished_calls")
+	return append(d.physical("envelopes", "calls", "tool_calls", "findings", "credential_inventory", "dead_letter_resolutions",
+		"source_statements", "source_completeness"), "replays", "v_envelopes", "v_calls", "v_tool_calls", "v_credential_inventory",
+		"v_findings", "unfinished_calls", "v_source_completeness")
 }
 
 // SpendTables lists what FinOps may read: sums, never single calls.
@@ -125,7 +126,7 @@ func (d dialect) SpendTables() []string {
 
 // WriterTables lists what the sink writes.
 func (d dialect) WriterTables() []string {
-	return append(d.physical("envelopes", "calls", "payloads", "tool_calls", "findings", "dead_letters"), "team_budgets")
+	return append(d.physical("envelopes", "calls", "payloads", "tool_calls", "findings", "dead_letters", "source_statements", "source_completeness"), "team_budgets")
 }
 
 // Physical names the tables and, in a cluster, the local ones that a query over them reads on each node.

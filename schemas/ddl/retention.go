@@ -24,6 +24,8 @@ func retentions(opt Options) []retention {
 		{"findings", "toDateTime(ingested_at)", r.FindingsDays},
 		{"dead_letters", "toDateTime(ingested_at)", r.DeadLettersDays},
 		{"dead_letter_resolutions", "toDateTime(ingested_at)", r.EnvelopesDays}, // they decide which envelopes row is current
+		{"source_statements", "toDateTime(ingested_at)", r.EnvelopesDays},
+		{"source_completeness", "hour", r.EnvelopesDays},
 		{"spend_hourly", "hour", r.SpendDays},
 	}
 }

@@ -12,6 +12,8 @@ const (
 	TopicDeadLetters = "modeltrail.dlq"
 	// TopicDirectory carries every version of the directory and of the price table with its effective time.
 	TopicDirectory = "modeltrail.directory"
+	// TopicSources carries the signed statements of every source about what it numbered and gave up.
+	TopicSources = "modeltrail.sources"
 )
 
 // Values of ce_type (CloudEvents 1.0, Kafka protocol binding, binary content mode).
@@ -20,6 +22,7 @@ const (
 	TypeResponse = "com.modeltrail.envelope.response.v1"
 	TypeEvent    = "com.modeltrail.event.v1"
 	TypeFinding  = "com.modeltrail.finding.v1"
+	TypeSource   = "com.modeltrail.source.v1"
 )
 
 // ContentType is the Kafka header "content-type" of every protobuf value.

@@ -62,7 +62,7 @@ func TestTheNamedQueriesExist(t *testing.T) {
 	for _, q := range all {
 		names = append(names, q.Name)
 	}
-	for _, want := range []string{"call", "completeness", "credential-inventory", "dead-letters", "findings", "outside-policy", "spend-by-team-month",
+	for _, want := range []string{"call", "completeness", "credential-inventory", "dead-letters", "findings", "outside-policy", "source-completeness", "spend-by-team-month",
 		"unfinished-calls", "unknown-credentials", "what-app-did", "what-credential-did", "who-used-model"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("query %s is missing", want)

@@ -15,6 +15,7 @@ type Tables struct {
 	toolCalls   *toolCallsBlock
 	findings    *findingsBlock
 	deadLetters *deadLettersBlock
+	statements  *statementsBlock
 	order       []*block
 	span        batch.Span // of the last Write
 	written     []bool     // by order: acknowledged for span
@@ -30,13 +31,15 @@ func NewTables(shared *Buffers) *Tables {
 	t := &Tables{
 		envelopes: newEnvelopesBlock(), calls: newCallsBlock(), payloads: newPayloadsBlock(shared),
 		toolCalls: newToolCallsBlock(), findings: newFindingsBlock(), deadLetters: newDeadLettersBlock(shared),
-		adjusted: adjusted{},
+		statements: newStatementsBlock(),
+		adjusted:   adjusted{},
 	}
 	// Calls first: when the server refuses a row there, nothing else of its record is stored yet. Envelopes last, so
 	// that a row of the completeness record implies all others of its offset, and dead letters before them, so that
 	// no envelope is ever recorded as rejected without its bytes.
 	t.order = []*block{
-		&t.calls.block, &t.toolCalls.block, &t.payloads.block, &t.findings.block, &t.deadLetters.block, &t.envelopes.block,
+		&t.calls.block, &t.toolCalls.block, &t.payloads.block, &t.findings.block, &t.statements.block, &t.deadLetters.block,
+		&t.envelopes.block,
 	}
 	t.written = make([]bool, len(t.order))
 	return t
@@ -170,7 +173,7 @@ func (t *Tables) AddFinding(f *event.Finding, at batch.Position, ingestedMillis 
 	t.addFinding(f, at, ingestedMillis)
 }
 
-// AddFindingReject takes a record of the findings topic that is no finding: a row in dead_letters only.
+// AddFindingReject takes a record of the findings or the sources topic that is none: a row in dead_letters only.
 func (t *Tables) AddFindingReject(reject *batch.Reject) {
 	t.take(reject.Position.Offset, len(reject.Value))
 	t.addDeadLetter(reject)

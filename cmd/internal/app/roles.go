@@ -78,7 +78,11 @@ func (p *Process) Store(ctx context.Context) ([]Role, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Role{store, found}, nil
+	proof, err := p.completeness(ctx, conn, deps)
+	if err != nil {
+		return nil, err
+	}
+	return append([]Role{store, found}, proof...), nil
 }
 
 // checkServer refuses a server on which a repeated insert could double rows. The windows must be those that the
@@ -87,7 +91,7 @@ func (p *Process) checkServer(ctx context.Context, conn driver.Conn, database st
 	if err := clickhouse.CheckSettings(ctx, conn); err != nil {
 		return err
 	}
-	tables := append(role.StoreTables(), role.FindingsTables()...)
+	tables := slices.Concat(role.StoreTables(), role.FindingsTables(), role.SourcesTables())
 	slices.Sort(tables)
 	asked := clickhouse.Guarantee{Window: p.Config.Schema.DeduplicationWindow, Seconds: p.Config.Schema.DeduplicationWindowSeconds}
 	err := clickhouse.CheckGuarantee(ctx, conn, database, asked, slices.Compact(tables)...)

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/modeltrail/modeltrail/cmd/internal/config"
 	"github.com/modeltrail/modeltrail/cmd/internal/tapserver"
+	"github.com/modeltrail/modeltrail/ingest/ledger"
 )
 
 // Tap prepares the tap. It serves calls also while no broker can be reached. The address is known at once.
@@ -13,7 +16,12 @@ func (p *Process) Tap(context.Context) (Role, string, error) {
 	if len(p.Config.Tap.Routes) == 0 {
 		return Role{}, "", fmt.Errorf("%w: tap.routes: name one route or more; `modeltrail config example` shows some", ErrConfig)
 	}
-	client, err := p.unreachedKafka(p.Config.Publish.Options()...)
+	deliveries := &ledger.Deliveries{Topic: p.Config.Kafka.Topics.Envelopes}
+	client, err := p.unreachedKafka(append(p.Config.Publish.Options(), kgo.WithHooks(deliveries))...)
+	if err != nil {
+		return Role{}, "", err
+	}
+	statements, err := p.unreachedKafka(ledger.Options()...)
 	if err != nil {
 		return Role{}, "", err
 	}
@@ -24,7 +32,9 @@ func (p *Process) Tap(context.Context) (Role, string, error) {
 		spoolConfig.Dir = p.Config.Path("spool")
 	}
 	server, err := tapserver.New(tapserver.Settings{
-		Tap: cfg, Publish: p.Config.Publish, Spool: spoolConfig, Topic: p.Config.Kafka.Topics.Envelopes, Client: client,
+		Tap: cfg, Publish: p.Config.Publish, Spool: spoolConfig, Ledger: LedgerConfig(p.Config),
+		Topic: p.Config.Kafka.Topics.Envelopes, Sources: p.Config.Kafka.Topics.Sources, Client: client,
+		Deliveries: deliveries, Statements: statements,
 		Version: p.Version, Logger: p.Log, Registerer: p.registry,
 	})
 	if err != nil {
@@ -40,6 +50,14 @@ func KeyFile(cfg config.Config) string {
 		return file
 	}
 	return cfg.Path(defaultKeyFile)
+}
+
+// LedgerConfig is the ledger section with its default paths in the data folder.
+func LedgerConfig(cfg config.Config) ledger.Config {
+	out, standard := cfg.Ledger, ledger.DefaultConfig()
+	out.StateDir = within(cfg, out.StateDir, standard.StateDir)
+	out.SourceKeyFile = within(cfg, out.SourceKeyFile, standard.SourceKeyFile)
+	return out
 }
 
 // defaultKeyFile is the fingerprint key's file name; it lies in the data folder unless the configuration says more.

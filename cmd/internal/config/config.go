@@ -11,9 +11,11 @@ import (
 
 	"github.com/modeltrail/modeltrail/cmd/internal/admin"
 	"github.com/modeltrail/modeltrail/cmd/internal/broker"
+	"github.com/modeltrail/modeltrail/cmd/internal/completeness"
 	"github.com/modeltrail/modeltrail/cmd/internal/engine"
 	"github.com/modeltrail/modeltrail/cmd/internal/kafka"
 	"github.com/modeltrail/modeltrail/cmd/internal/role"
+	"github.com/modeltrail/modeltrail/ingest/ledger"
 	"github.com/modeltrail/modeltrail/ingest/publish"
 	"github.com/modeltrail/modeltrail/ingest/spool"
 	"github.com/modeltrail/modeltrail/ingest/tap"
@@ -24,23 +26,25 @@ import (
 
 // Config is the whole file.
 type Config struct {
-	DataDir    string            `yaml:"data_dir" json:"data_dir" jsonschema_description:"Folder of everything a role keeps on disk: the tap's fingerprint key, alert files, and the embedded broker and engine of 'modeltrail up'. Default modeltrail-data."`
-	Log        Log               `yaml:"log" json:"log" jsonschema_description:"What is logged to standard error."`
-	Admin      admin.Config      `yaml:"admin" json:"admin" jsonschema_description:"Health, readiness, metrics and profiles of a role."`
-	Tap        tap.Config        `yaml:"tap" json:"tap" jsonschema_description:"The tap: routes, capture and redaction."`
-	Publish    publish.Config    `yaml:"publish" json:"publish" jsonschema_description:"How the tap hands envelopes to Kafka."`
-	Spool      spool.Config      `yaml:"spool" json:"spool" jsonschema_description:"The folder in which envelopes wait while Kafka does not take them."`
-	Kafka      kafka.Config      `yaml:"kafka" json:"kafka" jsonschema_description:"The Kafka cluster and its topics."`
-	Broker     broker.Config     `yaml:"broker" json:"broker" jsonschema_description:"The embedded broker of 'modeltrail up', used while kafka.brokers is empty."`
-	ClickHouse clickhouse.Config `yaml:"clickhouse" json:"clickhouse" jsonschema_description:"The ClickHouse server or cluster that rows go to."`
-	Engine     engine.Config     `yaml:"engine" json:"engine" jsonschema_description:"The embedded ClickHouse of 'modeltrail up', used while clickhouse.addr is empty."`
-	Schema     ddl.Options       `yaml:"schema" json:"schema" jsonschema_description:"Layout and retention of the tables, used by 'modeltrail migrate'."`
-	Directory  Directory         `yaml:"directory" json:"directory" jsonschema_description:"Teams, apps, credentials and policies."`
-	Prices     Prices            `yaml:"prices" json:"prices" jsonschema_description:"The price table."`
-	Store      Store             `yaml:"store" json:"store" jsonschema_description:"The role store: envelopes and findings to ClickHouse."`
-	Enrich     role.EnrichConfig `yaml:"enrich" json:"enrich" jsonschema_description:"The role enrich: envelopes to events."`
-	Detect     role.DetectConfig `yaml:"detect" json:"detect" jsonschema_description:"The role detect: events to findings."`
-	Alert      role.AlertConfig  `yaml:"alert" json:"alert" jsonschema_description:"The role alert: findings to their receivers."`
+	DataDir      string              `yaml:"data_dir" json:"data_dir" jsonschema_description:"Folder of everything a role keeps on disk: the tap's fingerprint key, alert files, and the embedded broker and engine of 'modeltrail up'. Default modeltrail-data."`
+	Log          Log                 `yaml:"log" json:"log" jsonschema_description:"What is logged to standard error."`
+	Admin        admin.Config        `yaml:"admin" json:"admin" jsonschema_description:"Health, readiness, metrics and profiles of a role."`
+	Tap          tap.Config          `yaml:"tap" json:"tap" jsonschema_description:"The tap: routes, capture and redaction."`
+	Ledger       ledger.Config       `yaml:"ledger" json:"ledger" jsonschema_description:"What a source keeps and says of its own counts: the proof of completeness starts here."`
+	Publish      publish.Config      `yaml:"publish" json:"publish" jsonschema_description:"How the tap hands envelopes to Kafka."`
+	Spool        spool.Config        `yaml:"spool" json:"spool" jsonschema_description:"The folder in which envelopes wait while Kafka does not take them."`
+	Kafka        kafka.Config        `yaml:"kafka" json:"kafka" jsonschema_description:"The Kafka cluster and its topics."`
+	Broker       broker.Config       `yaml:"broker" json:"broker" jsonschema_description:"The embedded broker of 'modeltrail up', used while kafka.brokers is empty."`
+	ClickHouse   clickhouse.Config   `yaml:"clickhouse" json:"clickhouse" jsonschema_description:"The ClickHouse server or cluster that rows go to."`
+	Engine       engine.Config       `yaml:"engine" json:"engine" jsonschema_description:"The embedded ClickHouse of 'modeltrail up', used while clickhouse.addr is empty."`
+	Schema       ddl.Options         `yaml:"schema" json:"schema" jsonschema_description:"Layout and retention of the tables, used by 'modeltrail migrate'."`
+	Directory    Directory           `yaml:"directory" json:"directory" jsonschema_description:"Teams, apps, credentials and policies."`
+	Prices       Prices              `yaml:"prices" json:"prices" jsonschema_description:"The price table."`
+	Store        Store               `yaml:"store" json:"store" jsonschema_description:"The role store: envelopes and findings to ClickHouse."`
+	Completeness completeness.Config `yaml:"completeness" json:"completeness" jsonschema_description:"How the role store checks that the record is complete."`
+	Enrich       role.EnrichConfig   `yaml:"enrich" json:"enrich" jsonschema_description:"The role enrich: envelopes to events."`
+	Detect       role.DetectConfig   `yaml:"detect" json:"detect" jsonschema_description:"The role detect: events to findings."`
+	Alert        role.AlertConfig    `yaml:"alert" json:"alert" jsonschema_description:"The role alert: findings to their receivers."`
 }
 
 // Log is the section of the log.
@@ -66,27 +70,30 @@ type Prices struct {
 type Store struct {
 	Envelopes stream.Config `yaml:"envelopes" json:"envelopes" jsonschema_description:"Consumption of the envelopes topic."`
 	Findings  stream.Config `yaml:"findings" json:"findings" jsonschema_description:"Consumption of the findings topic."`
+	Sources   stream.Config `yaml:"sources" json:"sources" jsonschema_description:"Consumption of the topic of sources' statements."`
 }
 
 // Default returns the configuration that an empty file means.
 func Default() Config {
 	return Config{
 		DataDir: "modeltrail-data", Log: Log{Level: "info", Format: "auto"},
-		Admin: admin.DefaultConfig(), Tap: tap.DefaultConfig(), Publish: publish.DefaultConfig(), Spool: spool.DefaultConfig(),
+		Admin: admin.DefaultConfig(), Tap: tap.DefaultConfig(), Ledger: ledger.DefaultConfig(), Publish: publish.DefaultConfig(), Spool: spool.DefaultConfig(),
 		Kafka: kafka.DefaultConfig(), Broker: broker.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(), Engine: engine.DefaultConfig(), Schema: ddl.DefaultOptions(),
 		Directory: Directory{ReloadInterval: 5 * time.Second, ActivationDelay: 2 * time.Second},
 		Prices:    Prices{Format: "modeltrail"},
-		Store:     defaultStore(),
-		Enrich:    role.DefaultEnrichConfig(), Detect: role.DefaultDetectConfig(), Alert: role.DefaultAlertConfig(),
+		Store:     defaultStore(), Completeness: completeness.DefaultConfig(),
+		Enrich: role.DefaultEnrichConfig(), Detect: role.DefaultDetectConfig(), Alert: role.DefaultAlertConfig(),
 	}
 }
 
 func defaultStore() Store {
-	s := Store{Envelopes: stream.DefaultConfig(), Findings: stream.DefaultConfig()}
+	s := Store{Envelopes: stream.DefaultConfig(), Findings: stream.DefaultConfig(), Sources: stream.DefaultConfig()}
 	s.Envelopes.Group = "modeltrail.store"
 	s.Findings.Group = "modeltrail.findings"
 	s.Findings.MaxBatchRows = 1000
+	s.Sources.Group = "modeltrail.sources"
+	s.Sources.MaxBatchRows = 1000
 	return s
 }
 
@@ -98,16 +105,16 @@ func (c Config) Path(elements ...string) string {
 // Validate reports every fault of every section, each with its key.
 func (c Config) Validate() error {
 	errs := []error{
-		c.Log.validate(), c.Admin.Validate(), c.Tap.Validate(), c.Publish.Validate(), c.Spool.Validate(), c.Kafka.Validate(),
+		c.Log.validate(), c.Admin.Validate(), c.Tap.Validate(), c.Ledger.Validate(), c.Publish.Validate(), c.Spool.Validate(), c.Kafka.Validate(),
 		within("broker", c.Broker.Validate()), within("schema", c.Schema.Validate()), c.Prices.validate(),
 		within("clickhouse", c.ClickHouse.Validate()), within("engine", c.Engine.Validate()),
-		c.Detect.Validate(), c.Alert.Validate(),
+		c.Detect.Validate(), c.Alert.Validate(), c.Completeness.Validate(),
 	}
 	for _, s := range []struct {
 		key string
 		cfg stream.Config
 	}{
-		{"store.envelopes", c.Store.Envelopes}, {"store.findings", c.Store.Findings}, {"enrich.stream", c.Enrich.Stream},
+		{"store.envelopes", c.Store.Envelopes}, {"store.findings", c.Store.Findings}, {"store.sources", c.Store.Sources}, {"enrich.stream", c.Enrich.Stream},
 		{"detect.stream", c.Detect.Stream}, {"alert.stream", c.Alert.Stream},
 	} {
 		s.cfg.Topics = []string{"set by the role"}

@@ -123,7 +123,7 @@ func (n *Node) DumpTopics() string {
 	n.t.Helper()
 	var text strings.Builder
 	topics := n.Topics()
-	for _, topic := range []string{topics.Envelopes, topics.Events, topics.Findings, topics.DeadLetters, topics.Directory} {
+	for _, topic := range []string{topics.Envelopes, topics.Events, topics.Findings, topics.DeadLetters, topics.Directory, topics.Sources} {
 		for _, r := range n.Records(topic) {
 			fmt.Fprintf(&text, "== %s/%d/%d key=%s\n", r.Topic, r.Partition, r.Offset, r.Key)
 			for _, h := range r.Headers {

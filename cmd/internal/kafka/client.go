@@ -83,6 +83,7 @@ func (c Config) EnsureTopics(ctx context.Context, client *kgo.Client) error {
 		{c.Topics.Events, c.Topics.Partitions, retention},
 		{c.Topics.Findings, 1, retention},
 		{c.Topics.DeadLetters, 1, retention},
+		{c.Topics.Sources, 1, retention},
 		{c.Topics.Directory, 1, "-1"}, // one partition, kept for ever: versions have one order
 	} {
 		// The broker's clock, not the producer's, is the ingest time by which directory versions are chosen. The

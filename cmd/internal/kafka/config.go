@@ -32,6 +32,7 @@ type Topics struct {
 	Findings          string        `yaml:"findings" json:"findings" jsonschema_description:"Topic of findings. Default modeltrail.findings."`
 	DeadLetters       string        `yaml:"dead_letters" json:"dead_letters" jsonschema_description:"Topic of dead letters. Default modeltrail.dlq."`
 	Directory         string        `yaml:"directory" json:"directory" jsonschema_description:"Topic that carries every version of the directory and of the price table. Default modeltrail.directory."`
+	Sources           string        `yaml:"sources" json:"sources" jsonschema_description:"Topic of the signed statements of sources. Default modeltrail.sources."`
 	Partitions        int32         `yaml:"partitions" json:"partitions" jsonschema_description:"Partitions of a topic that is created. Default 2; a cluster wants one per consumer core."`
 	ReplicationFactor int16         `yaml:"replication_factor" json:"replication_factor" jsonschema_description:"Copies of a topic that is created. Default 1; a cluster wants 3."`
 	Retention         time.Duration `yaml:"retention" json:"retention" jsonschema_description:"How long a created topic keeps records; the directory topic keeps all. Default 168h."`
@@ -56,7 +57,7 @@ func DefaultConfig() Config {
 		ClientID: "modeltrail", Cluster: "main", DialTimeout: 10 * time.Second,
 		Topics: Topics{
 			Envelopes: event.TopicEnvelopes, Events: event.TopicEvents, Findings: event.TopicFindings,
-			DeadLetters: event.TopicDeadLetters, Directory: event.TopicDirectory,
+			DeadLetters: event.TopicDeadLetters, Directory: event.TopicDirectory, Sources: event.TopicSources,
 			Partitions: 2, ReplicationFactor: 1, Retention: 7 * 24 * time.Hour,
 		},
 	}
@@ -88,7 +89,7 @@ func (t Topics) validate() error {
 	names := map[string]string{}
 	for _, n := range []struct{ key, name string }{
 		{"envelopes", t.Envelopes}, {"events", t.Events}, {"findings", t.Findings},
-		{"dead_letters", t.DeadLetters}, {"directory", t.Directory},
+		{"dead_letters", t.DeadLetters}, {"directory", t.Directory}, {"sources", t.Sources},
 	} {
 		switch other, taken := names[n.name]; {
 		case n.name == "":

@@ -87,7 +87,7 @@ func TestImportsPointOneWay(t *testing.T) {
 
 func TestClientLibrariesStayWhereTheyBelong(t *testing.T) {
 	owners := map[string][]string{
-		"github.com/twmb/franz-go/pkg/kgo":          {"ingest/publish", "processors/stream", "sinks/dlq", "cmd/"},
+		"github.com/twmb/franz-go/pkg/kgo":          {"ingest/ledger", "ingest/publish", "processors/stream", "sinks/dlq", "cmd/"},
 		"github.com/ClickHouse/clickhouse-go/v2":    {"sinks/clickhouse", "cmd/"},
 		"github.com/twmb/franz-go/pkg/kfake":        {"cmd/internal/broker", "cmd/internal/bench"},
 		"github.com/ebitengine/purego":              {"cmd/internal/engine"},

@@ -23,6 +23,7 @@ SELECT call_id, 0, arrayJoin(tool_names), 'function', team_id, app_id, provider,
 		`INSERT INTO findings (finding_key, detector, severity, title, description, team_id, app_id, model, policy_id, policy_rule, call_id, first_seen_at, last_seen_at, detected_at, impact_usd, evidence, ingested_at)
 SELECT concat('k', toString(number % 30)), if(number % 3 = 0, 'cost_spike', 'out_of_scope'), 1 + number % 5, 'Unusual use', 'What happened.', if(number % 2 = 0, 'payments', 'research'), 'checkout-bot', 'gpt-5.5', 'default', 'models.allow', toString(number),
 now64(6) - INTERVAL number HOUR, now64(6) - INTERVAL number HOUR, now64(6) - INTERVAL number HOUR, if(number % 3 = 0, 12.5, NULL), map('factor', '7.5'), now64(3) - INTERVAL number HOUR FROM numbers(40)`,
+		`INSERT INTO source_completeness SELECT 'tap', 'tap-1', toStartOfHour(now()) - INTERVAL number HOUR, 1, now64(3), 1, 1000, 1000 - number % 2, 0, 0, map('memory', number % 3), 0, number % 2, 0, true FROM numbers(168)`,
 		`INSERT INTO team_budgets SELECT team, toDate('2020-01-01'), 1000, 'd1', now64(3) FROM (SELECT arrayJoin(['payments', 'research']) AS team)`,
 	)
 }

@@ -33,6 +33,12 @@ tool_names, policy_decision, policy_rule, policy_id, http_status, stream_outcome
 ('f2', 'cost_spike', 'low', 'Spend is up', 'research', '', '2026-03-02 12:00:00', '2026-03-02 12:00:01', 12.5, map('factor', '3'))`,
 		`INSERT INTO dead_letters (topic, partition, offset, ingested_at, stage, reason, detail, record_key, record_value) VALUES ('modeltrail.envelopes', 0, 12, now64(3) - 60, 'wire', 'bad_proto', 'unexpected EOF', unhex('ff'), 'abc')`,
 		`INSERT INTO team_budgets VALUES ('payments', '2026-01-01', 10, 'd7', '2026-01-01 00:00:00')`,
+		`INSERT INTO source_statements (source_kind, source_instance, source_epoch, statement, hour, numbered, first_sequence, last_sequence, dropped, lost, state, epoch_last_sequence, tracked, delivered_through, pending, verified, ingested_at) VALUES
+('tap', 'edge-9', 9, 1, '2026-03-05 10:00:00', 2, 1, 2, map(), map(), 'running', 2, true, 2, 0, true, '2026-03-05 10:00:10'),
+('tap', 'edge-9', 9, 2, '2026-03-05 10:00:00', 7, 1, 7, map('memory', 4), map('too_large', 1), 'running', 7, true, 6, 1, true, '2026-03-05 10:00:20'),
+('tap', 'edge-9', 9, 3, '2026-03-05 10:00:00', 2, 1, 2, map(), map(), 'running', 2, true, 2, 0, false, '2026-03-05 10:00:30')`,
+		`INSERT INTO envelopes (topic, partition, offset, ingested_at, status, observed_at, source_kind, source_instance, source_epoch, source_sequence)
+SELECT 'modeltrail.envelopes', 3, number, '2026-03-05 10:00:00', if(number = 1, 'rejected', 'stored'), '2026-03-05 10:00:00', 'tap', 'edge-9', 9, number + 1 FROM numbers(3)`,
 	)
 }
 
@@ -85,7 +91,9 @@ func TestCannedQueriesAnswerTheStory(t *testing.T) {
 			{"offset": 12.0, "reason": "bad_proto", "detail": "unexpected EOF", "record_key": "FF", "value_bytes": 3.0}}},
 		"completeness": {"completeness", map[string]string{"from": "2026-03-01"}, []row{
 			{"partition": 0.0, "first_offset": 10.0, "last_offset": 15.0, "rows": 4.0, "missing": 2.0, "repeated": 0.0, "rejected": 1.0, "complete": false},
-			{"partition": 1.0, "rows": 2.0, "missing": 0.0, "complete": true}, {"partition": 2.0, "complete": true}}},
+			{"partition": 1.0, "rows": 2.0, "missing": 0.0, "complete": true}, {"partition": 2.0, "complete": true}, {"partition": 3.0, "complete": true}}},
+		"completeness by source": {"source-completeness", with(map[string]string{"source": "edge-9"}), []row{
+			{"source_instance": "edge-9", "sent": 7.0, "stored": 2.0, "dead_lettered": 1.0, "not_found": 3.0, "not_delivered": 1.0, "missing": 2.0, "surplus": 0.0, "dropped": row{"memory": 4.0, "too_large": 1.0}}}},
 		"missing offsets": {"offset-gaps", map[string]string{"from": "2026-03-01"}, []row{{"partition": 0.0, "first_missing": 13.0, "last_missing": 14.0, "missing": 2.0}}},
 	} {
 		t.Run(name, func(t *testing.T) { expect(t, c.want, run(t, conn, c.query, c.given)) })

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/modeltrail/modeltrail/ingest/ledger"
 	"github.com/modeltrail/modeltrail/ingest/publish"
 	"github.com/modeltrail/modeltrail/ingest/spool"
 	"github.com/modeltrail/modeltrail/ingest/tap"
@@ -28,9 +29,13 @@ var ErrDrain = errors.New("shutdown deadline passed")
 type Settings struct {
 	Tap        tap.Config
 	Publish    publish.Config
-	Spool      spool.Config // without Dir there is none
-	Topic      string       // where envelopes go
-	Client     *kgo.Client  // made with Publish.Options; stays the caller's
+	Ledger     ledger.Config
+	Spool      spool.Config       // without Dir there is none
+	Topic      string             // where envelopes go
+	Sources    string             // where the source's statements go
+	Client     *kgo.Client        // made with Publish.Options and the hook Deliveries; stays the caller's
+	Deliveries *ledger.Deliveries // made for Topic
+	Statements *kgo.Client        // made with ledger.Options; stays the caller's
 	Version    string
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer
@@ -43,6 +48,7 @@ type Server struct {
 	listener  net.Listener
 	publisher *publish.Publisher
 	spool     *spool.Log // nil for none
+	ledger    *ledger.Ledger
 	tap       *tap.Tap
 	proxy     *tap.Proxy
 	http      *http.Server
@@ -56,23 +62,39 @@ func New(set Settings) (*Server, error) {
 	}
 	s := &Server{set: set, log: set.Logger.With().Str("component", "tap").Logger(), listener: listener}
 	if err := s.build(); err != nil {
+		if s.ledger != nil {
+			err = errors.Join(err, s.ledger.Close(context.Background()))
+		}
 		return nil, errors.Join(err, s.abandon())
 	}
 	return s, nil
 }
 
 func (s *Server) build() (err error) {
+	if s.set.Tap.Instance == "" {
+		if s.set.Tap.Instance, err = os.Hostname(); err != nil {
+			return fmt.Errorf("find tap.instance: %w", err)
+		}
+	}
 	if s.spool, err = openSpool(s.set); err != nil {
 		return err
 	}
 	s.publisher, err = publish.New(s.set.Client, s.set.Publish, publish.Settings{
-		Topic: s.set.Topic, Spool: s.spool, Logger: s.set.Logger, Registerer: s.set.Registerer,
+		Topic: s.set.Topic, Spool: s.spool, GivenUp: s.set.Deliveries.GivenUp, Logger: s.set.Logger, Registerer: s.set.Registerer,
 	})
 	if err != nil {
 		return err
 	}
+	s.ledger, err = ledger.New(s.set.Ledger, ledger.Settings{
+		Kind: "tap", Instance: s.set.Tap.Instance, Version: s.set.Version, Send: ledger.Produce(s.set.Statements, s.set.Sources),
+		Tracked: true, Idle: func() bool { return s.publisher.InFlight() == 0 }, Logger: s.set.Logger, Registerer: s.set.Registerer,
+	})
+	if err != nil {
+		return err
+	}
+	s.set.Deliveries.Attach(s.ledger)
 	s.tap, err = tap.New(s.set.Tap, tap.Settings{
-		Publisher: s.publisher, Version: s.set.Version, Logger: s.set.Logger, Registerer: s.set.Registerer,
+		Publisher: s.publisher, Ledger: s.ledger, Version: s.set.Version, Logger: s.set.Logger, Registerer: s.set.Registerer,
 	})
 	if err != nil {
 		return err
@@ -114,7 +136,7 @@ func (s *Server) Close() error {
 func (s *Server) stopTap() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.set.Tap.DrainTimeout)
 	defer cancel()
-	return errors.Join(s.tap.Close(ctx), s.publisher.Close(ctx), s.closeSpool())
+	return errors.Join(s.tap.Close(ctx), s.publisher.Close(ctx), s.closeSpool(), s.ledger.Close(ctx))
 }
 
 // Addr is the address listened on.
@@ -123,6 +145,7 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 // Run serves until ctx ends, then drains: running calls, envelopes in the tap, envelopes on their way to the broker.
 // ErrDrain means that the deadline came first.
 func (s *Server) Run(ctx context.Context) error {
+	s.ledger.Start()
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(s.listener) }()
 	s.log.Info().Str("listen", s.Addr()).Int("routes", len(s.set.Tap.Routes)).Msg("tap started")
@@ -141,11 +164,21 @@ func (s *Server) stop() error {
 	errs := []error{s.shutdown(ctx)}
 	s.proxy.Close()
 	errs = append(errs, s.tap.Close(ctx), s.publisher.Close(ctx), s.closeSpool())
+	s.closeLedger(ctx)
 	s.log.Info().Uint64("dropped_envelopes", s.tap.Dropped()).Msg("tap stopped")
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%w: %w", ErrDrain, err)
 	}
 	return nil
+}
+
+// closeLedger says what the tap did. A statement that cannot be sent is no lost call: the next start sends it.
+func (s *Server) closeLedger(ctx context.Context) {
+	least, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := s.ledger.Close(least); err != nil {
+		s.log.Warn().Err(err).Msg("closing statement waits for the next start")
+	}
 }
 
 // shutdown lets running calls use half of the deadline, then breaks them off, so that their envelopes still go out.

@@ -31,6 +31,10 @@ GRANT ON CLUSTER 'main' SELECT ON modeltrail.credential_inventory TO modeltrail_
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.credential_inventory_local TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.dead_letter_resolutions TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.dead_letter_resolutions_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.source_statements TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.source_statements_local TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.source_completeness TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.source_completeness_local TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.replays TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_envelopes TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_calls TO modeltrail_soc, modeltrail_dashboards;
@@ -38,6 +42,7 @@ GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_tool_calls TO modeltrail_soc, mod
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_credential_inventory TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_findings TO modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.unfinished_calls TO modeltrail_soc, modeltrail_dashboards;
+GRANT ON CLUSTER 'main' SELECT ON modeltrail.v_source_completeness TO modeltrail_soc, modeltrail_dashboards;
 
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.spend_hourly TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
 GRANT ON CLUSTER 'main' SELECT ON modeltrail.spend_hourly_local TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
@@ -57,6 +62,10 @@ GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings TO modeltrail_writer;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings_local TO modeltrail_writer;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters TO modeltrail_writer;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_statements TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_statements_local TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_completeness TO modeltrail_writer;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_completeness_local TO modeltrail_writer;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.team_budgets TO modeltrail_writer;
 -- The writer reads where rows stood and who sent them, never what they hold: to tell repeats of a source, and whether
 -- an insert whose answer was lost had been stored.
@@ -88,6 +97,10 @@ GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings TO modeltrail_operator;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.findings_local TO modeltrail_operator;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters TO modeltrail_operator;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letters_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_statements TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_statements_local TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_completeness TO modeltrail_operator;
+GRANT ON CLUSTER 'main' INSERT ON modeltrail.source_completeness_local TO modeltrail_operator;
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.team_budgets TO modeltrail_operator;
 
 GRANT ON CLUSTER 'main' INSERT ON modeltrail.dead_letter_resolutions TO modeltrail_operator;

@@ -804,6 +804,97 @@ HAVING countIf(e.phase = 'response') = 0
     AND countIf(e.phase = 'request') > 0
     AND ingested_at < now64(3, 'UTC') - toIntervalSecond({older_than_seconds:UInt32});
 
+-- 0008_sources
+-- What sources say of themselves: one row for every hour that a signed statement tells, at least one per statement. The
+-- columns of the statement repeat in each of its rows.
+CREATE TABLE IF NOT EXISTS modeltrail.source_statements
+(
+    source_kind         LowCardinality(String),
+    source_instance     LowCardinality(String),
+    source_epoch        UInt64 CODEC(Delta, ZSTD(1)),
+    statement           UInt64 COMMENT 'number within the epoch' CODEC(T64, ZSTD(1)),
+    hour                DateTime('UTC') COMMENT '1970: no hour of its own' CODEC(Delta, ZSTD(1)),
+    numbered            UInt64 CODEC(T64, ZSTD(1)),
+    first_sequence      UInt64 CODEC(T64, ZSTD(1)),
+    last_sequence       UInt64 CODEC(T64, ZSTD(1)),
+    dropped             Map(LowCardinality(String), UInt64) COMMENT 'never numbered, by reason' CODEC(ZSTD(1)),
+    lost                Map(LowCardinality(String), UInt64) COMMENT 'numbered and given up, by reason' CODEC(ZSTD(1)),
+    issued_at           DateTime64(6, 'UTC') COMMENT 'by the source''s clock' CODEC(Delta, ZSTD(1)),
+    state               Enum8('unknown' = 0, 'running' = 1, 'closed' = 2, 'crashed' = 3),
+    started             Bool,
+    previous_epoch      UInt64 CODEC(Delta, ZSTD(1)),
+    epoch_expected      UInt64 CODEC(T64, ZSTD(1)),
+    epoch_last_sequence UInt64 CODEC(T64, ZSTD(1)),
+    epoch_dropped       UInt64 CODEC(T64, ZSTD(1)),
+    epoch_lost          UInt64 CODEC(T64, ZSTD(1)),
+    tracked             Bool,
+    delivered           UInt64 CODEC(T64, ZSTD(1)),
+    delivered_through   UInt64 CODEC(T64, ZSTD(1)),
+    acknowledged        UInt64 CODEC(T64, ZSTD(1)),
+    pending             UInt64 CODEC(T64, ZSTD(1)),
+    spooled             UInt64 CODEC(T64, ZSTD(1)),
+    oldest_spooled_at   DateTime64(6, 'UTC') COMMENT '1970: the spool is empty' CODEC(ZSTD(1)),
+    interval_ms         UInt64 CODEC(T64, ZSTD(1)),
+    source_version      LowCardinality(String),
+    key_id              LowCardinality(String),
+    verified            Bool COMMENT 'the signature holds under the key that the statement names',
+    pinned              Bool COMMENT 'the key is one of completeness.trusted_keys',
+    signed_value        String COMMENT 'the Kafka value as it came; on the first row of a statement' CODEC(ZSTD(3)),
+    topic               LowCardinality(String),
+    partition           Int32 CODEC(T64, ZSTD(1)),
+    offset              Int64 CODEC(Delta, ZSTD(1)),
+    ingested_at         DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    schema_version      UInt16 CODEC(T64, ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ingested_at)
+ORDER BY (source_kind, source_instance, source_epoch, statement, hour)
+SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1;
+
+-- 0008_sources
+-- What the checker found, per source and hour: a new row, with a higher version, whenever a figure changed.
+CREATE TABLE IF NOT EXISTS modeltrail.source_completeness
+(
+    source_kind     LowCardinality(String),
+    source_instance LowCardinality(String),
+    hour            DateTime('UTC') COMMENT '1970: no hour of its own' CODEC(Delta, ZSTD(1)),
+    version         UInt64 COMMENT 'unix milliseconds of the check' CODEC(Delta, ZSTD(1)),
+    checked_at      DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    epochs          UInt32 COMMENT 'boots that numbered in this hour' CODEC(T64, ZSTD(1)),
+    sent            UInt64 COMMENT 'envelopes numbered' CODEC(T64, ZSTD(1)),
+    stored          UInt64 CODEC(T64, ZSTD(1)),
+    dead_lettered   UInt64 CODEC(T64, ZSTD(1)),
+    repeated        UInt64 COMMENT 'rows of sequences that stand already' CODEC(T64, ZSTD(1)),
+    dropped         Map(LowCardinality(String), UInt64) COMMENT 'given up, by reason' CODEC(ZSTD(1)),
+    pending         UInt64 COMMENT 'not delivered yet' CODEC(T64, ZSTD(1)),
+    missing         UInt64 COMMENT 'delivered and not found' CODEC(T64, ZSTD(1)),
+    surplus         UInt64 COMMENT 'found and never told' CODEC(T64, ZSTD(1)),
+    verified        Bool COMMENT 'every figure stands in a statement whose signature holds under the trusted key'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(hour)
+ORDER BY (source_kind, source_instance, hour, version)
+SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1;
+
+-- 0008_sources
+CREATE OR REPLACE VIEW modeltrail.v_source_completeness AS
+SELECT
+    source_kind,
+    source_instance,
+    hour,
+    max(c.checked_at) AS checked_at,
+    argMax(c.sent, c.version) AS sent,
+    argMax(c.stored, c.version) AS stored,
+    argMax(c.dead_lettered, c.version) AS dead_lettered,
+    argMax(c.repeated, c.version) AS repeated,
+    argMax(c.dropped, c.version) AS dropped,
+    argMax(c.pending, c.version) AS pending,
+    argMax(c.missing, c.version) AS missing,
+    argMax(c.surplus, c.version) AS surplus,
+    argMax(c.verified, c.version) AS verified
+FROM modeltrail.source_completeness AS c
+GROUP BY source_kind, source_instance, hour;
+
 -- retention
 ALTER TABLE modeltrail.envelopes MODIFY TTL toDateTime(ingested_at) + toIntervalDay(400);
 
@@ -821,4 +912,10 @@ ALTER TABLE modeltrail.dead_letters MODIFY TTL toDateTime(ingested_at) + toInter
 
 -- retention
 ALTER TABLE modeltrail.dead_letter_resolutions MODIFY TTL toDateTime(ingested_at) + toIntervalDay(400);
+
+-- retention
+ALTER TABLE modeltrail.source_statements MODIFY TTL toDateTime(ingested_at) + toIntervalDay(400);
+
+-- retention
+ALTER TABLE modeltrail.source_completeness MODIFY TTL hour + toIntervalDay(400);
 

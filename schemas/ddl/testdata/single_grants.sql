@@ -25,6 +25,8 @@ GRANT SELECT ON modeltrail.tool_calls TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.findings TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.credential_inventory TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.dead_letter_resolutions TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.source_statements TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.source_completeness TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.replays TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.v_envelopes TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.v_calls TO modeltrail_soc, modeltrail_dashboards;
@@ -32,6 +34,7 @@ GRANT SELECT ON modeltrail.v_tool_calls TO modeltrail_soc, modeltrail_dashboards
 GRANT SELECT ON modeltrail.v_credential_inventory TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.v_findings TO modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.unfinished_calls TO modeltrail_soc, modeltrail_dashboards;
+GRANT SELECT ON modeltrail.v_source_completeness TO modeltrail_soc, modeltrail_dashboards;
 
 GRANT SELECT ON modeltrail.spend_hourly TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
 GRANT SELECT ON modeltrail.team_budgets TO modeltrail_finops, modeltrail_soc, modeltrail_dashboards;
@@ -44,6 +47,8 @@ GRANT INSERT ON modeltrail.payloads TO modeltrail_writer;
 GRANT INSERT ON modeltrail.tool_calls TO modeltrail_writer;
 GRANT INSERT ON modeltrail.findings TO modeltrail_writer;
 GRANT INSERT ON modeltrail.dead_letters TO modeltrail_writer;
+GRANT INSERT ON modeltrail.source_statements TO modeltrail_writer;
+GRANT INSERT ON modeltrail.source_completeness TO modeltrail_writer;
 GRANT INSERT ON modeltrail.team_budgets TO modeltrail_writer;
 -- The writer reads where rows stood and who sent them, never what they hold: to tell repeats of a source, and whether
 -- an insert whose answer was lost had been stored.
@@ -63,6 +68,8 @@ GRANT INSERT ON modeltrail.payloads TO modeltrail_operator;
 GRANT INSERT ON modeltrail.tool_calls TO modeltrail_operator;
 GRANT INSERT ON modeltrail.findings TO modeltrail_operator;
 GRANT INSERT ON modeltrail.dead_letters TO modeltrail_operator;
+GRANT INSERT ON modeltrail.source_statements TO modeltrail_operator;
+GRANT INSERT ON modeltrail.source_completeness TO modeltrail_operator;
 GRANT INSERT ON modeltrail.team_budgets TO modeltrail_operator;
 
 GRANT INSERT ON modeltrail.dead_letter_resolutions TO modeltrail_operator;
