@@ -32,6 +32,8 @@ func (c Config) Warnings() []string {
 	warn(len(c.Kafka.Brokers) > 1 && c.Kafka.Topics.ReplicationFactor < 3, "kafka.topics.replication_factor is %d: the loss of one broker can lose envelopes", c.Kafka.Topics.ReplicationFactor)
 	warn(c.Directory.File == "", "directory.file is empty: every call will be of an unknown team")
 	warn(len(c.Alert.Sinks) == 0, "alert.sinks is empty: findings reach nobody (`modeltrail up` writes alerts.jsonl)")
+	warn(c.Receive.Listen != "" && c.Receive.Insecure, "receive.insecure is on: whoever reaches receive.listen may read or write what is sent there")
+	warn(c.Receive.Listen != "" && len(c.Receive.Sources) == 0, "receive.sources is empty: whoever reaches receive.listen may write envelopes")
 	warn(c.Admin.Pprof, "admin.pprof is on: profiles can reveal memory contents")
 	host, _, err := net.SplitHostPort(c.Admin.Listen)
 	warn(err == nil && host != "127.0.0.1" && host != "localhost" && host != "::1", "admin.listen %s is reachable from other hosts", c.Admin.Listen)
