@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/kafka"
+	"github.com/modeltrail/modeltrail/ingest/publish"
 	"github.com/modeltrail/modeltrail/ingest/receive"
 	"github.com/modeltrail/modeltrail/schemas/event"
 	"github.com/modeltrail/modeltrail/schemas/wire"
@@ -74,26 +75,43 @@ type acknowledged struct {
 	cfg    kafka.Config
 }
 
-// PublishDurable implements receive.Publisher: nil means that all in-sync replicas have every envelope.
+// PublishDurable implements receive.Publisher: nil means that all in-sync replicas have every envelope. It returns with
+// ctx; records that are on their way then may still arrive.
 func (a acknowledged) PublishDurable(ctx context.Context, envs []*event.Envelope) error {
-	records := make([]*kgo.Record, len(envs))
-	for i, env := range envs {
-		records[i] = &kgo.Record{
+	results := make(chan error, len(envs))
+	for _, env := range envs {
+		r := &kgo.Record{
 			Topic: a.cfg.Topics.Envelopes, Key: []byte(env.CallId), Value: wire.MarshalEnvelope(nil, env),
 			Timestamp: time.Unix(0, int64(env.ObservedUnixNano)), //nolint:gosec // unix nanoseconds fit until the year 2262
 		}
 		for _, h := range wire.EnvelopeHeaders(env) {
-			records[i].Headers = append(records[i].Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		}
+		a.client.TryProduce(ctx, r, func(_ *kgo.Record, err error) { results <- err })
+	}
+	var failed error
+	for range envs {
+		select {
+		case err := <-results:
+			if failed == nil {
+				failed = err
+			}
+		case <-ctx.Done():
+			if failed == nil {
+				failed = ctx.Err()
+			}
+			return a.explain(failed)
 		}
 	}
-	var errs []error
-	for _, result := range a.client.ProduceSync(ctx, records...) {
-		if result.Err != nil && len(errs) < 3 {
-			errs = append(errs, result.Err)
-		}
+	return a.explain(failed)
+}
+
+func (a acknowledged) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kgo.ErrMaxBuffered):
+		return fmt.Errorf("publish to %s: %w: %w", a.cfg.Topics.Envelopes, publish.ErrRefused, err)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("publish to %s: %w", a.cfg.Topics.Envelopes, err)
-	}
-	return nil
+	return fmt.Errorf("publish to %s: %w", a.cfg.Topics.Envelopes, err)
 }
