@@ -4,22 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/hex"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,91 +17,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/modeltrail/modeltrail/schemas/event"
+	"github.com/modeltrail/modeltrail/schemas/tlstest"
 )
-
-// authority signs certificates for tests.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
-
-func newAuthority(t *testing.T, name string) *authority {
-	t.Helper()
-	a := &authority{t: t}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	a.cert, a.key, a.pem, _ = issue(t, template, nil)
-	return a
-}
-
-func issue(t *testing.T, template *x509.Certificate, by *authority) (cert *x509.Certificate, key *ecdsa.PrivateKey, certPEM, keyPEM []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parent, signer := template, key
-	if by != nil {
-		parent, signer = by.cert, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
-}
-
-// server writes a server certificate with a serial number into dir.
-func (a *authority) server(dir string, serial int64) {
-	a.t.Helper()
-	_, _, cert, key := issue(a.t, &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "receiver"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, a)
-	write(a.t, filepath.Join(dir, "server.pem"), cert)
-	write(a.t, filepath.Join(dir, "server.key"), key)
-}
-
-// client returns a client certificate valid for so long.
-func (a *authority) client(name, uri string, valid time.Duration) (tls.Certificate, string) {
-	a.t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(valid),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	if uri != "" {
-		parsed, err := url.Parse(uri)
-		if err != nil {
-			a.t.Fatal(err)
-		}
-		template.URIs = []*url.URL{parsed}
-	}
-	cert, _, certPEM, keyPEM := issue(a.t, template, a)
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	return pair, hex.EncodeToString(sum[:])
-}
-
-func write(t *testing.T, file string, data []byte) {
-	t.Helper()
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // serve runs a whole Server and returns what stops it.
 func serve(t *testing.T, cfg Config) (r *rig, addr string, stop func() error) {
@@ -144,33 +50,29 @@ func serve(t *testing.T, cfg Config) (r *rig, addr string, stop func() error) {
 	return r, server.Addr(), stop
 }
 
-func client(t *testing.T, trust *authority, pairs ...tls.Certificate) *http.Client {
+func client(t *testing.T, trust *tlstest.Authority, pairs ...tls.Certificate) *http.Client {
 	t.Helper()
-	pool := x509.NewCertPool()
-	pool.AddCert(trust.cert)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: pairs, MinVersion: tls.VersionTLS12}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trust.Pool(), Certificates: pairs, MinVersion: tls.VersionTLS12}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 }
 
 func TestMTLS_ByNameAddressAndKey_NeverByAnotherAuthorityOrAfterItsTime(t *testing.T) {
-	dir := t.TempDir()
-	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
-	ours.server(dir, 1)
-	write(t, filepath.Join(dir, "clients.pem"), ours.pem)
-	byName, _ := ours.client("tap-1", "", time.Hour)
-	bySAN, _ := ours.client("", "spiffe://org/tap-2", time.Hour)
-	byKey, hash := ours.client("whatever", "", time.Hour)
-	stranger, _ := ours.client("stranger", "", time.Hour)
-	forged, _ := theirs.client("tap-1", "", time.Hour)
-	expired, _ := ours.client("tap-1", "", -time.Minute)
+	ours, theirs := tlstest.New(t, "ours"), tlstest.New(t, "theirs")
+	server := ours.Issue(tlstest.Leaf{Hosts: []string{"127.0.0.1"}})
+	byName := ours.Issue(tlstest.Leaf{Name: "tap-1"})
+	bySAN := ours.Issue(tlstest.Leaf{URI: "spiffe://org/tap-2"})
+	byKey := ours.Issue(tlstest.Leaf{Name: "whatever"})
+	stranger := ours.Issue(tlstest.Leaf{Name: "stranger"})
+	forged := theirs.Issue(tlstest.Leaf{Name: "tap-1"})
+	expired := ours.Issue(tlstest.Leaf{Name: "tap-1", NotAfter: time.Now().Add(-time.Minute)})
 	cfg := config(
 		Source{Name: "one", MTLS: MTLS{CommonNames: []string{"tap-1"}}},
 		Source{Name: "two", MTLS: MTLS{SANs: []string{"spiffe://org/tap-2"}}},
-		Source{Name: "three", MTLS: MTLS{SPKISHA256: []string{strings.ToUpper(hash)}}},
+		Source{Name: "three", MTLS: MTLS{SPKISHA256: []string{strings.ToUpper(byKey.SPKI)}}},
 		bearer("four", tokenA),
 	)
-	cfg.TLS.CertFile, cfg.TLS.KeyFile, cfg.TLS.ClientCAFile = filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), filepath.Join(dir, "clients.pem")
+	cfg.TLS.CertFile, cfg.TLS.KeyFile, cfg.TLS.ClientCAFile = server.CertFile, server.KeyFile, ours.File
 	cfg.FailuresPerMinute = 100
 	r, addr, _ := serve(t, cfg)
 	r.url = "https://" + addr + "/v1/envelopes"
@@ -181,14 +83,14 @@ func TestMTLS_ByNameAddressAndKey_NeverByAnotherAuthorityOrAfterItsTime(t *testi
 		want   int
 		source string
 	}{
-		"by common name":               {[]tls.Certificate{byName}, plain, 200, "one"},
-		"by alternative name":          {[]tls.Certificate{bySAN}, plain, 200, "two"},
-		"by key":                       {[]tls.Certificate{byKey}, plain, 200, "three"},
+		"by common name":               {[]tls.Certificate{byName.TLS}, plain, 200, "one"},
+		"by alternative name":          {[]tls.Certificate{bySAN.TLS}, plain, 200, "two"},
+		"by key":                       {[]tls.Certificate{byKey.TLS}, plain, 200, "three"},
 		"by token, without":            {nil, token(tokenA), 200, "four"},
-		"unknown":                      {[]tls.Certificate{stranger}, plain, 401, unknownSource},
+		"unknown":                      {[]tls.Certificate{stranger.TLS}, plain, 401, unknownSource},
 		"none":                         {nil, plain, 401, unknownSource},
-		"a right one, a wrong token":   {[]tls.Certificate{byName}, token(tokenB), 401, unknownSource},
-		"an unknown one, a good token": {[]tls.Certificate{stranger}, token(tokenA), 200, "four"},
+		"a right one, a wrong token":   {[]tls.Certificate{byName.TLS}, token(tokenB), 401, unknownSource},
+		"an unknown one, a good token": {[]tls.Certificate{stranger.TLS}, token(tokenA), 200, "four"},
 	} {
 		before := r.metric("modeltrail_receive_requests_total", "source="+c.source)
 		if got := postTo(t, client(t, ours, c.pairs...), r.url, c.h, bytes.NewReader(one(t, "call"))); got.status != c.want {
@@ -198,7 +100,7 @@ func TestMTLS_ByNameAddressAndKey_NeverByAnotherAuthorityOrAfterItsTime(t *testi
 			t.Errorf("%s: not counted for %s", name, c.source)
 		}
 	}
-	for reason, pair := range map[string]tls.Certificate{"certificate_untrusted": forged, "certificate_expired": expired} {
+	for reason, pair := range map[string]tls.Certificate{"certificate_untrusted": forged.TLS, "certificate_expired": expired.TLS} {
 		// The client sends what it has, whatever the server's list of authorities says.
 		sender := client(t, ours)
 		sender.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
@@ -214,17 +116,17 @@ func TestMTLS_ByNameAddressAndKey_NeverByAnotherAuthorityOrAfterItsTime(t *testi
 }
 
 func TestCertificates_AreReplacedWithoutARestart_AndFaultyOnesChangeNothing(t *testing.T) {
-	dir := t.TempDir()
-	ours := newAuthority(t, "ours")
-	ours.server(dir, 1)
+	ours := tlstest.New(t, "ours")
+	files := ours.Issue(tlstest.Leaf{Hosts: []string{"127.0.0.1"}, Serial: 11})
+	renew := func(serial int64) {
+		ours.Issue(tlstest.Leaf{Hosts: []string{"127.0.0.1"}, Serial: serial}).Copy(t, files.CertFile, files.KeyFile)
+	}
 	cfg := config(bearer("a", tokenA))
-	cfg.TLS.CertFile, cfg.TLS.KeyFile, cfg.TLS.ReloadInterval = filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), time.Millisecond
+	cfg.TLS.CertFile, cfg.TLS.KeyFile, cfg.TLS.ReloadInterval = files.CertFile, files.KeyFile, time.Millisecond
 	_, addr, _ := serve(t, cfg)
 	serial := func() int64 {
 		t.Helper()
-		pool := x509.NewCertPool()
-		pool.AddCert(ours.cert)
-		conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12})
+		conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: ours.Pool(), MinVersion: tls.VersionTLS12})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,13 +143,15 @@ func TestCertificates_AreReplacedWithoutARestart_AndFaultyOnesChangeNothing(t *t
 		}
 		t.Fatalf("the certificate %d is not in force", want)
 	}
-	await(1)
-	ours.server(dir, 22)
+	await(11)
+	renew(22)
 	await(22)
-	write(t, filepath.Join(dir, "server.pem"), []byte("nonsense"))
+	if err := os.WriteFile(files.CertFile, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	time.Sleep(20 * time.Millisecond)
 	await(22)
-	ours.server(dir, 333)
+	renew(333)
 	await(333)
 	if _, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}); err == nil {
 		t.Error("TLS 1.1 is accepted")

@@ -113,5 +113,5 @@ func (a acknowledged) explain(err error) error {
 	case errors.Is(err, kgo.ErrMaxBuffered):
 		return fmt.Errorf("publish to %s: %w: %w", a.cfg.Topics.Envelopes, publish.ErrRefused, err)
 	}
-	return fmt.Errorf("publish to %s: %w", a.cfg.Topics.Envelopes, err)
+	return fmt.Errorf("publish to %s: %w", a.cfg.Topics.Envelopes, a.cfg.ExplainTopic(err, a.cfg.Topics.Envelopes, "write"))
 }
