@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -57,6 +58,8 @@ func (c Config) Explain(err error) error {
 		return &SettingError{"kafka.sasl.user", c.principal() + " has no right to do this on the cluster; grant it with an ACL, or create the topics beforehand", err}
 	case errors.As(err, &closed):
 		return fmt.Errorf("kafka.tls.enabled or kafka.sasl.mechanism may not be what the broker expects: %w", err) // or it restarts
+	case c.SASL.Mechanism != "" && errors.Is(err, io.EOF): // brokers before 1.0, or one that restarts
+		return fmt.Errorf("the broker closed the connection; kafka.sasl.mechanism, user or password may not be what it expects: %w", err)
 	}
 	return err
 }

@@ -34,17 +34,46 @@ func (s SASL) mechanism() sasl.Mechanism {
 	case "OAUTHBEARER":
 		if s.OAuth.TokenURL != "" {
 			source := &tokens{cfg: s.OAuth}
-			return oauth.Oauth(source.auth)
+			return bearer{oauth.Oauth(source.auth), "kafka.sasl.oauth", source.forget}
 		}
-		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
-			token, err := s.Token.Current()
-			if err != nil {
-				return oauth.Auth{}, &SettingError{"kafka.sasl.token", "cannot be read", err}
-			}
-			return oauth.Auth{Token: token}, nil
-		})
+		return bearer{oauth.Oauth(s.token), "kafka.sasl.token", func() {}}
 	}
 	return nil
+}
+
+func (s SASL) token(context.Context) (oauth.Auth, error) {
+	token, err := s.Token.Current()
+	if err != nil {
+		return oauth.Auth{}, &SettingError{"kafka.sasl.token", "cannot be read", err}
+	}
+	return oauth.Auth{Token: token}, nil
+}
+
+// bearer is OAUTHBEARER with an error that says what a refusal is: brokers answer it with a challenge (RFC 7628, 3.2.3).
+type bearer struct {
+	sasl.Mechanism
+	key     string // of the configuration
+	refused func()
+}
+
+// Authenticate implements sasl.Mechanism.
+func (b bearer) Authenticate(ctx context.Context, host string) (sasl.Session, []byte, error) {
+	session, first, err := b.Mechanism.Authenticate(ctx, host)
+	return bearerSession{session, b}, first, err
+}
+
+type bearerSession struct {
+	sasl.Session
+	bearer bearer
+}
+
+// Challenge implements sasl.Session.
+func (s bearerSession) Challenge(response []byte) (bool, []byte, error) {
+	if len(response) > 0 {
+		s.bearer.refused()
+		return false, nil, &SettingError{s.bearer.key, "the broker refuses the token; it may have expired, or be for another audience", nil}
+	}
+	return s.Session.Challenge(response)
 }
 
 func (s SASL) scram(context.Context) (scram.Auth, error) {
@@ -92,6 +121,13 @@ func (t *tokens) auth(ctx context.Context) (oauth.Auth, error) {
 		t.until = token.Expiry.Add(-tokenMargin)
 	}
 	return oauth.Auth{Token: t.token}, nil
+}
+
+// forget makes the next log-in fetch a token.
+func (t *tokens) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.token = ""
 }
 
 func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
