@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/app"
@@ -100,13 +99,14 @@ func newConfig() *cobra.Command {
 }
 
 func newConfigCheck() *cobra.Command {
-	return &cobra.Command{
-		Use: "check", Short: "Check the configuration and the files it names; print what is in force",
+	var all bool
+	cmd := &cobra.Command{
+		Use: "check", Short: "Check the configuration and the files it names; print what differs from the defaults",
 		Long: `check reads the configuration as every role would, with the directory and the price table that it names, prints the
-effective values without secrets, and warns of what is legal but unwise. It connects to nothing.
+keys that differ from their defaults, without secrets, and warns of what is legal but unwise. It connects to nothing.
 
 Exit codes: 0 good (also with warnings), 2 faulty.`,
-		Example: "  modeltrail config check --config modeltrail.yaml",
+		Example: "  modeltrail config check --config modeltrail.yaml\n  modeltrail config check --all --config modeltrail.yaml   every key that is in force",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
@@ -116,11 +116,15 @@ Exit codes: 0 good (also with warnings), 2 faulty.`,
 			if err := app.CheckFiles(cfg); err != nil {
 				return err
 			}
-			effective, err := yaml.Marshal(cfg)
+			effective, err := cfg.Effective(all)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "# effective configuration\n%s", effective)
+			head := "# what differs from the defaults (--all prints every key)"
+			if all {
+				head = "# effective configuration"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s", head, effective)
 			for _, warning := range cfg.Warnings() {
 				fmt.Fprintln(cmd.OutOrStdout(), "# warning:", warning)
 			}
@@ -128,6 +132,8 @@ Exit codes: 0 good (also with warnings), 2 faulty.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "print every key, also those that have their default")
+	return cmd
 }
 
 func newEngineChild() *cobra.Command {
