@@ -13,12 +13,13 @@ import (
 )
 
 func newMigrate() *cobra.Command {
-	var dryRun, grants bool
+	var dryRun, grants, apply bool
 	cmd := &cobra.Command{
 		Use: "migrate", GroupID: "operate", Short: "Create the topics and bring the ClickHouse tables up to date",
 		Long: `migrate creates the topics that are missing, applies the migrations that a database lacks, and publishes the
 directory and the price table. It can be repeated: what is there stays. With clickhouse.cluster set, tables are
-Replicated and Distributed and every statement runs ON CLUSTER.`,
+Replicated and Distributed and every statement runs ON CLUSTER. With --grants it also creates the roles and grants of
+--print-grants, for which clickhouse.user needs access management.`,
 		Example: "  modeltrail migrate --config modeltrail.yaml\n  modeltrail migrate --dry-run        print the statements\n  modeltrail migrate --print-grants   print roles and grants for a server",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -29,6 +30,11 @@ Replicated and Distributed and every statement runs ON CLUSTER.`,
 				if err := p.Migrate(ctx); err != nil {
 					return err
 				}
+				if apply {
+					if err := p.ApplyGrants(ctx); err != nil {
+						return err
+					}
+				}
 				if err := p.PublishVersions(ctx); err != nil {
 					return err
 				}
@@ -38,6 +44,7 @@ Replicated and Distributed and every statement runs ON CLUSTER.`,
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the statements of all migrations and change nothing")
+	cmd.Flags().BoolVar(&apply, "grants", false, "also create roles and grants, on a server with access management")
 	cmd.Flags().BoolVar(&grants, "print-grants", false, "print roles and grants for the people who read, and change nothing")
 	return cmd
 }

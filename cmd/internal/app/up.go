@@ -149,6 +149,15 @@ func (p *Process) Migrate(ctx context.Context) error {
 	return nil
 }
 
+// ApplyGrants creates the roles and grants of a server with access management.
+func (p *Process) ApplyGrants(ctx context.Context) error {
+	conn, err := p.clickhouseServer(ctx)
+	if err != nil {
+		return err
+	}
+	return ddl.ApplyGrants(ctx, conn, SchemaOptions(p.Config))
+}
+
 // SchemaOptions takes database and cluster from the clickhouse section: there is one place to name them.
 func SchemaOptions(cfg config.Config) ddl.Options {
 	opt := cfg.Schema
