@@ -70,7 +70,7 @@ dist: ## cross-compile all binaries for Linux and macOS, amd64 and arm64, into d
 
 secrets: ## write the random secret files that docker-compose.yml mounts, once
 	@mkdir -p -m 0700 secrets
-	@for s in clickhouse_password credential_key grafana_password; do \
+	@for s in clickhouse_password clickhouse_store_password clickhouse_detect_password clickhouse_grafana_password credential_key receive_token grafana_password; do \
 		test -s secrets/$$s || (umask 077; head -c 32 /dev/urandom | base64 | tr -d '\n=' > secrets/$$s); done; ls -l secrets
 
 fmt: ## format the Go code

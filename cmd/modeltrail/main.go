@@ -80,7 +80,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 an expect
 		&cobra.Group{ID: "ask", Title: "Ask:"},
 		&cobra.Group{ID: "operate", Title: "Operate:"},
 	)
-	root.AddCommand(newUp(), newTap(), newStore(), newEnrich(), newDetect(), newAlert())
+	root.AddCommand(newUp(), newTap(), newReceive(), newStore(), newEnrich(), newDetect(), newAlert())
 	root.AddCommand(newQuery(), newTail(), newCompleteness())
 	root.AddCommand(newMigrate(), newConfig(), newHealth(), newDecrypt(), newVersion(), newEngineChild())
 	root.SetHelpCommandGroupID("operate")

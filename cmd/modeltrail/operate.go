@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/app"
@@ -14,12 +13,13 @@ import (
 )
 
 func newMigrate() *cobra.Command {
-	var dryRun, grants bool
+	var dryRun, grants, apply bool
 	cmd := &cobra.Command{
 		Use: "migrate", GroupID: "operate", Short: "Create the topics and bring the ClickHouse tables up to date",
 		Long: `migrate creates the topics that are missing, applies the migrations that a database lacks, and publishes the
 directory and the price table. It can be repeated: what is there stays. With clickhouse.cluster set, tables are
-Replicated and Distributed and every statement runs ON CLUSTER.`,
+Replicated and Distributed and every statement runs ON CLUSTER. With --grants it also creates the roles and grants of
+--print-grants, for which clickhouse.user needs access management.`,
 		Example: "  modeltrail migrate --config modeltrail.yaml\n  modeltrail migrate --dry-run        print the statements\n  modeltrail migrate --print-grants   print roles and grants for a server",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -30,6 +30,11 @@ Replicated and Distributed and every statement runs ON CLUSTER.`,
 				if err := p.Migrate(ctx); err != nil {
 					return err
 				}
+				if apply {
+					if err := p.ApplyGrants(ctx); err != nil {
+						return err
+					}
+				}
 				if err := p.PublishVersions(ctx); err != nil {
 					return err
 				}
@@ -39,6 +44,7 @@ Replicated and Distributed and every statement runs ON CLUSTER.`,
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the statements of all migrations and change nothing")
+	cmd.Flags().BoolVar(&apply, "grants", false, "also create roles and grants, on a server with access management")
 	cmd.Flags().BoolVar(&grants, "print-grants", false, "print roles and grants for the people who read, and change nothing")
 	return cmd
 }
@@ -100,13 +106,14 @@ func newConfig() *cobra.Command {
 }
 
 func newConfigCheck() *cobra.Command {
-	return &cobra.Command{
-		Use: "check", Short: "Check the configuration and the files it names; print what is in force",
+	var all bool
+	cmd := &cobra.Command{
+		Use: "check", Short: "Check the configuration and the files it names; print what differs from the defaults",
 		Long: `check reads the configuration as every role would, with the directory and the price table that it names, prints the
-effective values without secrets, and warns of what is legal but unwise. It connects to nothing.
+keys that differ from their defaults, without secrets, and warns of what is legal but unwise. It connects to nothing.
 
 Exit codes: 0 good (also with warnings), 2 faulty.`,
-		Example: "  modeltrail config check --config modeltrail.yaml",
+		Example: "  modeltrail config check --config modeltrail.yaml\n  modeltrail config check --all --config modeltrail.yaml   every key that is in force",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
@@ -116,11 +123,15 @@ Exit codes: 0 good (also with warnings), 2 faulty.`,
 			if err := app.CheckFiles(cfg); err != nil {
 				return err
 			}
-			effective, err := yaml.Marshal(cfg)
+			effective, err := cfg.Effective(all)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "# effective configuration\n%s", effective)
+			head := "# what differs from the defaults (--all prints every key)"
+			if all {
+				head = "# effective configuration"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s", head, effective)
 			for _, warning := range cfg.Warnings() {
 				fmt.Fprintln(cmd.OutOrStdout(), "# warning:", warning)
 			}
@@ -128,6 +139,8 @@ Exit codes: 0 good (also with warnings), 2 faulty.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "print every key, also those that have their default")
+	return cmd
 }
 
 func newEngineChild() *cobra.Command {

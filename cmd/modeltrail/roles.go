@@ -33,6 +33,28 @@ modeltrail-tap is the same as a small binary of its own.`,
 	}
 }
 
+func newReceive() *cobra.Command {
+	return &cobra.Command{
+		Use: "receive", GroupID: "run", Short: "Run the receiver: envelopes over HTTP to Kafka",
+		Long: `The receiver takes envelopes over HTTP from taps in other networks and from gateways, and answers 2xx only when Kafka
+has acknowledged them. Senders prove who they are with a bearer token, a signature or a client certificate; each has limits
+of its own. docs/receiver.md tells how to send.`,
+		Example: `  modeltrail receive --config modeltrail.yaml
+  curl -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+    --data @envelope.json https://modeltrail.example:8443/v1/envelopes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withProcess(cmd, nil, func(ctx context.Context, p *app.Process) error {
+				role, _, err := p.Receive(ctx)
+				if err != nil {
+					return err
+				}
+				return p.Run(ctx, role)
+			})
+		},
+	}
+}
+
 // consumerRole is the command of a role that consumes a topic.
 func consumerRole(use, short, long string, prepare func(*app.Process, context.Context) ([]app.Role, error)) *cobra.Command {
 	return &cobra.Command{

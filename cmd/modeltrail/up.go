@@ -57,6 +57,9 @@ func announce(w io.Writer, cfg config.Config, e app.Endpoints) {
 	for _, route := range cfg.Tap.Routes {
 		fmt.Fprintf(w, "  tap          %s%s  ->  %s\n", e.TapURL, route.Prefix, route.Upstream)
 	}
+	if e.ReceiveURL != "" {
+		fmt.Fprintf(w, "  receiver     %s/v1/envelopes\n", e.ReceiveURL)
+	}
 	if e.SQLURL != "" {
 		fmt.Fprintf(w, "  SQL          %s  (database %s, read-only user %s, password in %s)\n", e.SQLURL, e.ClickHouseDatabase, e.User, cfg.Path("endpoints.yaml"))
 	}

@@ -47,6 +47,21 @@ func Apply(ctx context.Context, conn Conn, opt Options) (applied []string, err e
 	return append(applied, changed...), err
 }
 
+// ApplyGrants runs the statements of Grants. They can be repeated. The server needs access management, which the
+// embedded engine has not.
+func ApplyGrants(ctx context.Context, conn Conn, opt Options) error {
+	script, err := Grants(opt)
+	if err != nil {
+		return err
+	}
+	for _, statement := range Split(script) {
+		if err := conn.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("apply grants, for which the user needs access management: %w", err)
+		}
+	}
+	return nil
+}
+
 // Pending returns the names of the migrations that Apply would run, without changing anything. A database that
 // does not exist yet has all of them pending.
 func Pending(ctx context.Context, conn Conn, opt Options) ([]string, error) {

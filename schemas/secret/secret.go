@@ -16,6 +16,7 @@ const redacted = "<redacted>"
 type Secret struct {
 	value   string
 	literal bool
+	file    string // where the value was read, for Current
 }
 
 // New returns a Secret made by code, such as a generated key.
@@ -23,6 +24,15 @@ func New(value string) Secret { return Secret{value: value} }
 
 // Value returns the secret itself. Callers MUST NOT log or store it.
 func (s Secret) Value() string { return s.value }
+
+// Current returns the secret as it stands now: a secret that was named by file is read anew, so that what a rotation
+// wrote there counts without a restart. Callers MUST NOT log or store it. The error never holds the value.
+func (s Secret) Current() (string, error) {
+	if s.file == "" {
+		return s.value, nil
+	}
+	return readFile(s.file)
+}
 
 // IsZero reports whether nothing was configured.
 func (s Secret) IsZero() bool { return s.value == "" }
@@ -74,16 +84,25 @@ func (s *Secret) UnmarshalYAML(decode func(any) error) error {
 		}
 		*s = Secret{value: value}
 	case src.File != "":
-		data, err := os.ReadFile(src.File)
+		value, err := readFile(src.File)
 		if err != nil {
-			return fmt.Errorf("read secret: %w", err)
+			return err
 		}
-		*s = Secret{value: strings.TrimRight(string(data), "\r\n")}
-		if s.value == "" {
-			return fmt.Errorf("read secret: %s is empty", src.File)
-		}
+		*s = Secret{value: value, file: src.File}
 	default:
 		*s = Secret{}
 	}
 	return nil
+}
+
+func readFile(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	value := strings.TrimRight(string(data), "\r\n")
+	if value == "" {
+		return "", fmt.Errorf("read secret: %s is empty", path)
+	}
+	return value, nil
 }

@@ -1,8 +1,10 @@
 package clickhouse
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 
 	clickhousego "github.com/ClickHouse/clickhouse-go/v2"
@@ -33,11 +35,21 @@ func Open(cfg Config) (driver.Conn, error) {
 			{Name: "modeltrail", Version: "1"},
 		}},
 	}
+	// With dialers of our own the files of the section are read anew for every connection.
+	secured := cfg.TLS.Dialer(cfg.DialTimeout)
 	if cfg.Protocol == ProtocolHTTP {
 		// Over HTTP the blocks are compressed here, frame by frame; the driver sends them as they are.
 		options.Protocol = clickhousego.HTTP
-		options.TransportFunc = func(t *http.Transport) (http.RoundTripper, error) { return compressedBodies{t}, nil }
+		options.TransportFunc = func(t *http.Transport) (http.RoundTripper, error) {
+			if cfg.TLS.Enabled {
+				t.DialTLSContext = secured
+			}
+			return compressedBodies{t}, nil
+		}
 	} else {
+		if cfg.TLS.Enabled {
+			options.DialContext = func(ctx context.Context, addr string) (net.Conn, error) { return secured(ctx, "tcp", addr) }
+		}
 		options.Protocol = clickhousego.Native
 		switch cfg.Compression {
 		case CompressionLZ4:

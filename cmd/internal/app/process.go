@@ -21,6 +21,7 @@ import (
 	"github.com/modeltrail/modeltrail/cmd/internal/failpoint"
 	"github.com/modeltrail/modeltrail/cmd/internal/history"
 	"github.com/modeltrail/modeltrail/cmd/internal/kafka"
+	"github.com/modeltrail/modeltrail/schemas/tlsclient"
 	"github.com/modeltrail/modeltrail/sinks/clickhouse"
 	"github.com/modeltrail/modeltrail/sinks/dlq"
 )
@@ -161,6 +162,10 @@ func OpenClickHouse(ctx context.Context, cfg clickhouse.Config) (driver.Conn, er
 		}
 		if last == nil || ctx.Err() == nil {
 			last = err
+		}
+		var secured *tlsclient.Error
+		if errors.As(tlsclient.Explain(err), &secured) {
+			return nil, errors.Join(fmt.Errorf("reach clickhouse.addr %v: clickhouse.tls.%w", cfg.Addr, secured), conn.Close())
 		}
 		if clickhouse.Classify(err) != clickhouse.ClassTransient || ctx.Err() != nil {
 			return nil, errors.Join(fmt.Errorf("reach clickhouse.addr %v as clickhouse.user %q with clickhouse.password: %w", cfg.Addr, cfg.User, last), conn.Close())

@@ -28,6 +28,7 @@ type Endpoints struct {
 	User               string   `yaml:"user"`
 	Password           string   `yaml:"password"`
 	TapURL             string   `yaml:"tap_url"`
+	ReceiveURL         string   `yaml:"receive_url,omitempty"`
 	SQLURL             string   `yaml:"sql_url"`
 	Alerts             string   `yaml:"alerts"`
 }
@@ -148,6 +149,15 @@ func (p *Process) Migrate(ctx context.Context) error {
 	return nil
 }
 
+// ApplyGrants creates the roles and grants of a server with access management.
+func (p *Process) ApplyGrants(ctx context.Context) error {
+	conn, err := p.clickhouseServer(ctx)
+	if err != nil {
+		return err
+	}
+	return ddl.ApplyGrants(ctx, conn, SchemaOptions(p.Config))
+}
+
 // SchemaOptions takes database and cluster from the clickhouse section: there is one place to name them.
 func SchemaOptions(cfg config.Config) ddl.Options {
 	opt := cfg.Schema
@@ -175,6 +185,15 @@ func (p *Process) Up(ctx context.Context, e Endpoints, announce func(Endpoints),
 		return err
 	}
 	e.TapURL = "http://" + address
+	upstreams := append([]Role{tap}, extra...)
+	if p.Config.Receive.Listen != "" {
+		receive, url, err := p.Receive(ctx)
+		if err != nil {
+			return err
+		}
+		e.ReceiveURL = url
+		upstreams = append(upstreams, receive)
+	}
 	if err := p.writeEndpoints(e); err != nil {
 		return err
 	}
@@ -190,7 +209,7 @@ func (p *Process) Up(ctx context.Context, e Endpoints, announce func(Endpoints),
 	}()
 	p.started.Store(true)
 	announce(e)
-	err = Run(upstream, append([]Role{tap}, extra...)...)
+	err = Run(upstream, upstreams...)
 	stopDownstream()
 	return errors.Join(err, <-ended)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/modeltrail/modeltrail/cmd/internal/role"
 	"github.com/modeltrail/modeltrail/ingest/ledger"
 	"github.com/modeltrail/modeltrail/ingest/publish"
+	"github.com/modeltrail/modeltrail/ingest/receive"
 	"github.com/modeltrail/modeltrail/ingest/spool"
 	"github.com/modeltrail/modeltrail/ingest/tap"
 	"github.com/modeltrail/modeltrail/processors/stream"
@@ -30,6 +31,7 @@ type Config struct {
 	Log          Log                 `yaml:"log" json:"log" jsonschema_description:"What is logged to standard error."`
 	Admin        admin.Config        `yaml:"admin" json:"admin" jsonschema_description:"Health, readiness, metrics and profiles of a role."`
 	Tap          tap.Config          `yaml:"tap" json:"tap" jsonschema_description:"The tap: routes, capture and redaction."`
+	Receive      receive.Config      `yaml:"receive" json:"receive" jsonschema_description:"The receiver: envelopes and gateway logs over HTTP (docs/receiver.md)."`
 	Ledger       ledger.Config       `yaml:"ledger" json:"ledger" jsonschema_description:"What a source keeps and says of its own counts: the proof of completeness starts here."`
 	Publish      publish.Config      `yaml:"publish" json:"publish" jsonschema_description:"How the tap hands envelopes to Kafka."`
 	Spool        spool.Config        `yaml:"spool" json:"spool" jsonschema_description:"The folder in which envelopes wait while Kafka does not take them."`
@@ -77,7 +79,7 @@ type Store struct {
 func Default() Config {
 	return Config{
 		DataDir: "modeltrail-data", Log: Log{Level: "info", Format: "auto"},
-		Admin: admin.DefaultConfig(), Tap: tap.DefaultConfig(), Ledger: ledger.DefaultConfig(), Publish: publish.DefaultConfig(), Spool: spool.DefaultConfig(),
+		Admin: admin.DefaultConfig(), Tap: tap.DefaultConfig(), Receive: receive.DefaultConfig(), Ledger: ledger.DefaultConfig(), Publish: publish.DefaultConfig(), Spool: spool.DefaultConfig(),
 		Kafka: kafka.DefaultConfig(), Broker: broker.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(), Engine: engine.DefaultConfig(), Schema: ddl.DefaultOptions(),
 		Directory: Directory{ReloadInterval: 5 * time.Second, ActivationDelay: 2 * time.Second},
@@ -105,7 +107,7 @@ func (c Config) Path(elements ...string) string {
 // Validate reports every fault of every section, each with its key.
 func (c Config) Validate() error {
 	errs := []error{
-		c.Log.validate(), c.Admin.Validate(), c.Tap.Validate(), c.Ledger.Validate(), c.Publish.Validate(), c.Spool.Validate(), c.Kafka.Validate(),
+		c.Log.validate(), c.Admin.Validate(), c.Tap.Validate(), c.Receive.Validate(), c.Ledger.Validate(), c.Publish.Validate(), c.Spool.Validate(), c.Kafka.Validate(),
 		within("broker", c.Broker.Validate()), within("schema", c.Schema.Validate()), c.Prices.validate(),
 		within("clickhouse", c.ClickHouse.Validate()), within("engine", c.Engine.Validate()),
 		c.Detect.Validate(), c.Alert.Validate(), c.Completeness.Validate(),

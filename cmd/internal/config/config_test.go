@@ -49,7 +49,9 @@ func secrets(t *testing.T, text []byte) string {
 	t.Helper()
 	dir := t.TempDir()
 	out := strings.ReplaceAll(string(text), "/run/secrets/", dir+"/")
-	for _, name := range []string{"clickhouse_password", "credential_key", "kafka_password"} {
+	for _, name := range []string{
+		"clickhouse_password", "clickhouse_store_password", "clickhouse_detect_password", "credential_key", "kafka_password", "receive_token",
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("an-example-secret-of-48-characters-0123456789abc"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -231,14 +233,21 @@ func TestExamples_ParseAndSatisfyTheSchema(t *testing.T) {
 	t.Setenv("SOC_WEBHOOK_URL", "https://soc.example.com/hook")
 	t.Setenv("SOC_WEBHOOK_SECRET", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 	schema := compiled(t)
-	for name, text := range map[string]string{
+	examples := map[string]string{
 		"example":                     string(Example()),
 		"example, suggestions active": secrets(t, []byte(uncommented(Example()))),
-		"compose":                     secrets(t, read(t, docs+"/examples/compose.yaml")),
-	} {
+	}
+	files, err := filepath.Glob(docs + "/examples/compose/*.yaml")
+	if err != nil || len(files) != 7 {
+		t.Fatalf("compose has %d configurations, %v", len(files), err)
+	}
+	for _, file := range files {
+		examples["compose/"+filepath.Base(file)] = secrets(t, read(t, file))
+	}
+	for name, text := range examples {
 		t.Run(name, func(t *testing.T) {
 			cfg := parse(t, text)
-			if len(cfg.Tap.Routes) < 2 {
+			if (!strings.HasPrefix(name, "compose") || name == "compose/tap.yaml") && len(cfg.Tap.Routes) < 2 {
 				t.Errorf("%d routes", len(cfg.Tap.Routes))
 			}
 			if err := schema.Validate(value(t, text)); err != nil {

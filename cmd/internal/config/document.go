@@ -146,7 +146,7 @@ func walk(path string, v reflect.Value, keys *[]key) error {
 			if err := walk(full, v.Field(i), keys); err != nil {
 				return err
 			}
-		case kind.Kind() == reflect.Slice && kind.Elem().Kind() == reflect.Struct:
+		case kind.Kind() == reflect.Slice && kind.Elem().Kind() == reflect.Struct && kind.Elem() != reflect.TypeFor[secret.Secret]():
 			*keys = append(*keys, key{full, "list", "none", text})
 			if err := walk(full+"[]", reflect.Zero(kind.Elem()), keys); err != nil {
 				return err

@@ -2,10 +2,8 @@ package kafka
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"time"
 
@@ -13,9 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/sasl/oauth"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
 	"github.com/twmb/franz-go/plugin/kzerolog"
 )
 
@@ -23,23 +18,14 @@ import (
 func (c Config) Opts() ([]kgo.Opt, error) {
 	opts := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(c.ClientID), kgo.DialTimeout(c.DialTimeout)}
 	if c.TLS.Enabled {
-		conf, err := c.TLS.Client()
-		if err != nil {
+		if _, err := c.TLS.Client(); err != nil { // a faulty file shall be told at the start, not at the first call
 			return nil, fmt.Errorf("kafka.tls: %w", err)
 		}
-		// DialTLSConfig and DialTimeout exclude each other in franz-go: the dialer below carries both.
-		dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: c.DialTimeout}, Config: conf}
-		opts = append(opts[:2], kgo.Dialer(dialer.DialContext))
+		// DialTLSConfig and DialTimeout exclude each other in franz-go: the dialer carries both.
+		opts = append(opts[:2], kgo.Dialer(c.TLS.Dialer(c.DialTimeout)))
 	}
-	switch c.SASL.Mechanism {
-	case "PLAIN":
-		opts = append(opts, kgo.SASL(plain.Auth{User: c.SASL.User, Pass: c.SASL.Password.Value()}.AsMechanism()))
-	case "SCRAM-SHA-256":
-		opts = append(opts, kgo.SASL(scram.Auth{User: c.SASL.User, Pass: c.SASL.Password.Value()}.AsSha256Mechanism()))
-	case "SCRAM-SHA-512":
-		opts = append(opts, kgo.SASL(scram.Auth{User: c.SASL.User, Pass: c.SASL.Password.Value()}.AsSha512Mechanism()))
-	case "OAUTHBEARER":
-		opts = append(opts, kgo.SASL(oauth.Auth{Token: c.SASL.Token.Value()}.AsMechanism()))
+	if mechanism := c.SASL.mechanism(); mechanism != nil {
+		opts = append(opts, kgo.SASL(mechanism))
 	}
 	return opts, nil
 }
@@ -59,14 +45,29 @@ func NewClient(c Config, log zerolog.Logger, opts ...kgo.Opt) (*kgo.Client, erro
 	return client, nil
 }
 
-// Reach waits until a broker answers, at most for timeout. The error names the setting and the addresses.
+// Reach waits until a broker answers, at most for timeout; a setting that is wrong ends the wait. The error names the
+// setting and the addresses.
 func (c Config) Reach(ctx context.Context, client *kgo.Client, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := client.Ping(ctx); err != nil {
-		return fmt.Errorf("reach kafka.brokers %v: %w", c.Brokers, err)
+	var last error // says more than the deadline that ends the wait
+	for {
+		err := client.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = c.Explain(err)
+		}
+		var setting *SettingError
+		if errors.As(last, &setting) || ctx.Err() != nil {
+			return fmt.Errorf("reach kafka.brokers %v: %w", c.Brokers, last)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(250 * time.Millisecond):
+		}
 	}
-	return nil
 }
 
 // EnsureTopics creates the topics that are missing. Existing ones are left as they are.
@@ -95,7 +96,7 @@ func (c Config) EnsureTopics(ctx context.Context, client *kgo.Client) error {
 			err = response[t.name].Err
 		}
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			errs = append(errs, fmt.Errorf("create topic %s: %w", t.name, err))
+			errs = append(errs, fmt.Errorf("create topic %s: %w", t.name, c.ExplainTopic(err, t.name, "create")))
 		}
 	}
 	return errors.Join(errs...)

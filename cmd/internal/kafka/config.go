@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"time"
 
@@ -42,8 +43,18 @@ type Topics struct {
 type SASL struct {
 	Mechanism string        `yaml:"mechanism" json:"mechanism" jsonschema_description:"One of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, or empty for none." jsonschema:"enum=,enum=PLAIN,enum=SCRAM-SHA-256,enum=SCRAM-SHA-512,enum=OAUTHBEARER"`
 	User      string        `yaml:"user" json:"user" jsonschema_description:"User of PLAIN and SCRAM."`
-	Password  secret.Secret `yaml:"password" json:"password" jsonschema_description:"Password of PLAIN and SCRAM."`
-	Token     secret.Secret `yaml:"token" json:"token" jsonschema_description:"Bearer token of OAUTHBEARER."`
+	Password  secret.Secret `yaml:"password" json:"password" jsonschema_description:"Password of PLAIN and SCRAM; a file is read anew at every log-in."`
+	Token     secret.Secret `yaml:"token" json:"token" jsonschema_description:"Bearer token of OAUTHBEARER; a file is read anew at every log-in."`
+	OAuth     OAuth         `yaml:"oauth" json:"oauth" jsonschema_description:"Where OAUTHBEARER gets its tokens, instead of token."`
+}
+
+// OAuth is the client credentials flow of RFC 6749, section 4.4.
+type OAuth struct {
+	TokenURL     string        `yaml:"token_url" json:"token_url" jsonschema_description:"Token endpoint, https. Empty means the flow is not used."`
+	ClientID     string        `yaml:"client_id" json:"client_id" jsonschema_description:"Client id at the token endpoint."`
+	ClientSecret secret.Secret `yaml:"client_secret" json:"client_secret" jsonschema_description:"Client secret; a file is read anew for every token."`
+	Scopes       []string      `yaml:"scopes" json:"scopes" jsonschema_description:"Scopes that are asked for. Default empty, none."`
+	CAFile       string        `yaml:"ca_file" json:"ca_file" jsonschema_description:"PEM file of the authorities that sign the token endpoint. Empty means the system's."`
 }
 
 // Mechanisms are the accepted values of SASL.Mechanism.
@@ -112,10 +123,36 @@ func (s SASL) validate() error {
 	switch {
 	case !slices.Contains(Mechanisms(), s.Mechanism):
 		return fmt.Errorf("kafka.sasl.mechanism: %q is not one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER", s.Mechanism)
-	case s.Mechanism == "OAUTHBEARER" && s.Token.IsZero():
-		return errors.New("kafka.sasl.token: OAUTHBEARER needs a token")
+	case s.Mechanism == "OAUTHBEARER":
+		return s.validateOAuth()
 	case s.Mechanism != "" && s.Mechanism != "OAUTHBEARER" && (s.User == "" || s.Password.IsZero()):
 		return fmt.Errorf("kafka.sasl: %s needs user and password", s.Mechanism)
 	}
 	return nil
+}
+
+func (s SASL) validateOAuth() error {
+	if s.OAuth.TokenURL == "" {
+		if s.Token.IsZero() {
+			return errors.New("kafka.sasl.token: OAUTHBEARER needs token, or oauth.token_url to fetch one")
+		}
+		return nil
+	}
+	var errs []error
+	if !s.Token.IsZero() {
+		errs = append(errs, errors.New("kafka.sasl.token: has no effect beside oauth.token_url; remove one of them"))
+	}
+	u, err := url.Parse(s.OAuth.TokenURL)
+	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && !loopback(u.Hostname())) {
+		errs = append(errs, errors.New("kafka.sasl.oauth.token_url: must be an https URL without a password in it"))
+	}
+	if s.OAuth.ClientID == "" || s.OAuth.ClientSecret.IsZero() {
+		errs = append(errs, errors.New("kafka.sasl.oauth: token_url needs client_id and client_secret"))
+	}
+	return errors.Join(errs...)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

@@ -2,6 +2,8 @@ package layout
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"github.com/modeltrail/modeltrail/schemas/ddl"
 	"github.com/modeltrail/modeltrail/schemas/directory"
 )
 
@@ -60,7 +63,7 @@ func TestCompose_EveryServiceThatStays_HasAHealthCheckAndARestartPolicy(t *testi
 			t.Errorf("%s: restart is %q", name, s.Restart)
 		}
 	}
-	for _, want := range []string{"kafka", "clickhouse", "grafana", "migrate", "tap", "store", "enrich", "detect", "alert"} {
+	for _, want := range []string{"kafka", "clickhouse", "grafana", "migrate", "tap", "receive", "store", "enrich", "detect", "alert"} {
 		if !slices.Contains(p.ServiceNames(), want) {
 			t.Errorf("service %s is missing", want)
 		}
@@ -116,6 +119,108 @@ func TestCompose_NoSecretStandsInClear(t *testing.T) {
 		relative, err := filepath.Rel(p.WorkingDir, s.File)
 		if err != nil || filepath.Dir(relative) != "secrets" || !strings.Contains(string(ignored), "\n/secrets/\n") {
 			t.Errorf("secret %s comes from %s, which is not an ignored folder", name, s.File)
+		}
+	}
+}
+
+var runSecret = regexp.MustCompile(`/run/secrets/(\w+)`)
+
+// config is the text of the configuration that a service mounts.
+func configOf(t *testing.T, s types.ServiceConfig) string {
+	t.Helper()
+	for _, v := range s.Volumes {
+		if v.Target == "/etc/modeltrail/config.yaml" {
+			text, err := os.ReadFile(v.Source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		}
+	}
+	t.Fatalf("%s mounts no configuration", s.Name)
+	return ""
+}
+
+func TestCompose_EveryRoleHasItsOwnConfigurationAndOnlyTheSecretsInIt(t *testing.T) {
+	p := compose(t)
+	owners := map[string][]string{}
+	for _, name := range p.ServiceNames() {
+		s := p.Services[name]
+		var mounted, named []string
+		for _, secret := range s.Secrets {
+			mounted = append(mounted, secret.Source)
+			owners[secret.Source] = append(owners[secret.Source], name)
+		}
+		if s.Build == nil {
+			continue
+		}
+		for _, match := range runSecret.FindAllStringSubmatch(configOf(t, s), -1) {
+			named = append(named, match[1])
+		}
+		slices.Sort(mounted)
+		slices.Sort(named)
+		if !slices.Equal(mounted, named) {
+			t.Errorf("%s mounts the secrets %v; its configuration names %v", name, mounted, named)
+		}
+	}
+	for secret, services := range owners {
+		if others := slices.DeleteFunc(slices.Clone(services), func(s string) bool { return s == "clickhouse" }); len(others) != 1 {
+			t.Errorf("%s is shared by %v", secret, others)
+		}
+	}
+}
+
+// TestCompose_UsersOfClickHouse runs the script that creates them, with a client that keeps what it is told.
+func TestCompose_UsersOfClickHouse_HaveARoleEachAndNoPasswordInSight(t *testing.T) {
+	p := compose(t)
+	dir := t.TempDir()
+	client := "#!/bin/sh\necho \"$CLICKHOUSE_USER $CLICKHOUSE_PASSWORD\" > " + dir + "/login\necho \"$*\" > " + dir + "/args\ncat > " + dir + "/sql\n"
+	files := map[string]string{"clickhouse-client": client}
+	for name := range p.Secrets {
+		files[name] = "password-of-" + name + "\n"
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := exec.Command(filepath.Join(root, "docs", "examples", "compose", "clickhouse-users.sh"))
+	run.Env = append(os.Environ(), "SECRETS="+dir, "PATH="+dir+":"+os.Getenv("PATH"))
+	if out, err := run.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	sql := read("sql")
+	if read("login") != "modeltrail password-of-clickhouse_password\n" || strings.Contains(read("args")+sql, "password-of-") {
+		t.Errorf("login %q, arguments %q, statements %s", read("login"), read("args"), sql)
+	}
+	grants, err := ddl.Grants(ddl.DefaultOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for user, role := range map[string]string{"modeltrail_store": "modeltrail_writer", "modeltrail_detect": "modeltrail_soc", "modeltrail_grafana": "modeltrail_dashboards"} {
+		sum := sha256.Sum256([]byte("password-of-clickhouse_" + strings.TrimPrefix(user, "modeltrail_") + "_password"))
+		for _, want := range []string{"CREATE USER IF NOT EXISTS " + user + " IDENTIFIED WITH sha256_hash BY '" + hex.EncodeToString(sum[:]) + "'", "GRANT " + role + " TO " + user + ";"} {
+			if !strings.Contains(sql, want) {
+				t.Errorf("no statement %q in\n%s", want, sql)
+			}
+		}
+		if !strings.Contains(grants, "CREATE ROLE IF NOT EXISTS "+role) {
+			t.Errorf("the schema knows no role %s", role)
+		}
+	}
+	if user := p.Services["grafana"].Environment["MODELTRAIL_CLICKHOUSE_USER"]; user == nil || *user != "modeltrail_grafana" {
+		t.Error("Grafana has no user of its own")
+	}
+	for service, user := range map[string]string{"store": "modeltrail_store", "detect": "modeltrail_detect", "migrate": "modeltrail"} {
+		if text := configOf(t, p.Services[service]); !strings.Contains(text, "user: "+user+"\n") {
+			t.Errorf("%s is not the user %s", service, user)
 		}
 	}
 }

@@ -15,7 +15,7 @@ func TestOperations_NamesEveryMetric(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := regexp.MustCompile(`"(modeltrail_(?:tap|publish|stream|clickhouse|enrich|detect|alert|dlq|ledger|completeness)_[a-z_]*[a-z])"`)
+	whole := regexp.MustCompile(`"(modeltrail_(?:tap|receive|publish|stream|clickhouse|enrich|detect|alert|dlq|ledger|completeness)_[a-z_]*[a-z])"`)
 	short := regexp.MustCompile(`counter\("([a-z_]+)"`) // of processors/stream
 	named := map[string]bool{}
 	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -53,7 +53,7 @@ func TestOperations_NamesEveryMetric(t *testing.T) {
 			t.Errorf("docs/operations.md does not explain %s", name)
 		}
 	}
-	for _, match := range regexp.MustCompile(`modeltrail_(?:tap|publish|stream|clickhouse|enrich|detect|alert|dlq|ledger|completeness)_[a-z_]+`).FindAllString(string(page), -1) {
+	for _, match := range regexp.MustCompile(`modeltrail_(?:tap|receive|publish|stream|clickhouse|enrich|detect|alert|dlq|ledger|completeness)_[a-z_]+`).FindAllString(string(page), -1) {
 		if !named[match] {
 			t.Errorf("docs/operations.md explains %s, which the code does not have", match)
 		}

@@ -29,23 +29,33 @@ func Available() bool {
 }
 
 // Start runs a broker until the test ends and returns its address. It fails the test when it cannot.
-func Start(t *testing.T) string {
+func Start(t testing.TB) string {
+	t.Helper()
+	broker := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	run(t, broker, nil, fmt.Sprintf(`
+listeners=PLAINTEXT://%[1]s,CONTROLLER://%%[1]s
+advertised.listeners=PLAINTEXT://%[1]s
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+`, broker))
+	return broker
+}
+
+// run formats and starts a broker and waits until plain, an address without TLS and log-in, answers. The text is
+// added to the properties; %[1]s in it is the controller's address.
+func run(t testing.TB, plain string, format []string, text string) {
 	t.Helper()
 	jars, err := install()
 	if err != nil {
 		t.Fatalf("install Apache Kafka: %v", err)
 	}
 	dir := t.TempDir()
-	broker, controller := freePort(t), freePort(t)
+	controller := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	properties := filepath.Join(dir, "server.properties")
-	text := fmt.Sprintf(`node.id=1
+	text = fmt.Sprintf(`node.id=1
 process.roles=broker,controller
-listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
-advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d
 controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:%[2]d
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs=%[3]s
+controller.quorum.voters=1@%[1]s
+log.dirs=%[2]s
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
@@ -53,13 +63,13 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
-`, broker, controller, filepath.Join(dir, "log"))
+`, controller, filepath.Join(dir, "log")) + fmt.Sprintf(text, controller)
 	if err := os.WriteFile(properties, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	classpath := filepath.Join(jars, "*")
-	format := exec.Command("java", "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", "bW9kZWx0cmFpbHRlc3QwMA", "-c", properties)
-	if out, err := format.CombinedOutput(); err != nil {
+	args := append([]string{"-cp", classpath, "kafka.tools.StorageTool", "format", "-t", "bW9kZWx0cmFpbHRlc3QwMA", "-c", properties}, format...)
+	if out, err := exec.Command("java", args...).CombinedOutput(); err != nil {
 		t.Fatalf("format Apache Kafka storage: %v\n%s", err, out)
 	}
 	log, err := os.Create(filepath.Join(dir, "broker.log"))
@@ -77,12 +87,10 @@ auto.create.topics.enable=false
 		_ = server.Wait()
 		_ = log.Close()
 	})
-	address := fmt.Sprintf("127.0.0.1:%d", broker)
-	if err := await(address); err != nil {
+	if err := await(plain); err != nil {
 		out, _ := os.ReadFile(log.Name())
 		t.Fatalf("reach Apache Kafka: %v\n%s", err, out)
 	}
-	return address
 }
 
 func await(address string) error {
@@ -126,7 +134,7 @@ func install() (string, error) {
 	return jars, os.WriteFile(filepath.Join(root, "complete"), nil, 0o644)
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,0 +1,118 @@
+package receive
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/modeltrail/modeltrail/schemas/event"
+)
+
+// Ledger keeps the account of what this receiver numbers, for the proof of completeness. Its methods MUST NOT block
+// and are called from many goroutines.
+type Ledger interface {
+	// Begin opens the account of one run of this receiver.
+	Begin(kind, instance string, epoch uint64)
+	// Numbered tells that n more envelopes have numbers, and that they are durable.
+	Numbered(n uint64)
+	// Dropped tells that n numbers were given out and will not arrive.
+	Dropped(reason string, n uint64)
+}
+
+// DroppedUnacknowledged is the reason of numbers whose sender never came back after a failed request.
+const DroppedUnacknowledged = "unacknowledged"
+
+// maxUnsettled bounds the numbers that wait for their sender to come back.
+const maxUnsettled = 100_000
+
+// numbers gives numbers to envelopes that have none. An envelope that was refused after it had got its number gets the
+// same one when its sender repeats it, so that an outage leaves no holes.
+type numbers struct {
+	instance, version string
+	epoch             uint64
+	ledger            Ledger // may be nil
+
+	mu        sync.Mutex
+	sequence  uint64
+	dropped   uint64
+	unsettled map[envelopeID]uint64
+}
+
+// envelopeID identifies an envelope over repeats.
+type envelopeID struct {
+	call  string
+	phase event.Phase
+}
+
+// kindReceiver is the kind of this receiver in its own account.
+const kindReceiver = "receive"
+
+func newNumbers(instance, version string, ledger Ledger) *numbers {
+	n := &numbers{
+		instance: instance, version: version, epoch: uint64(time.Now().UnixNano()), //nolint:gosec // after 1970
+		ledger: ledger, unsettled: map[envelopeID]uint64{},
+	}
+	if ledger != nil {
+		ledger.Begin(kindReceiver, instance, n.epoch)
+	}
+	return n
+}
+
+// assign numbers those of envs that have no numbers and returns them.
+func (n *numbers) assign(envs []*event.Envelope) []*event.Envelope {
+	var own []*event.Envelope
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, env := range envs {
+		if numbered(env) {
+			continue
+		}
+		id := envelopeID{env.CallId, env.Phase}
+		sequence, again := n.unsettled[id]
+		if again {
+			delete(n.unsettled, id)
+		} else {
+			n.sequence++
+			sequence = n.sequence
+		}
+		env.Source = &event.Source{
+			Kind: kindReceiver, Instance: n.instance, BootEpoch: n.epoch, Sequence: sequence, DroppedTotal: n.dropped, Version: n.version,
+		}
+		own = append(own, env)
+	}
+	return own
+}
+
+// settle tells whether what assign returned is durable.
+func (n *numbers) settle(own []*event.Envelope, durable bool) {
+	if len(own) == 0 {
+		return
+	}
+	if durable {
+		if n.ledger != nil {
+			n.ledger.Numbered(uint64(len(own)))
+		}
+		return
+	}
+	n.mu.Lock()
+	var gone uint64
+	for _, env := range own {
+		if len(n.unsettled) >= maxUnsettled {
+			gone++
+			continue
+		}
+		n.unsettled[envelopeID{strings.Clone(env.CallId), env.Phase}] = env.Source.Sequence
+	}
+	n.dropped += gone
+	n.mu.Unlock()
+	if gone > 0 && n.ledger != nil {
+		n.ledger.Dropped(DroppedUnacknowledged, gone)
+	}
+}
+
+// abandoned counts the numbers whose senders have not come back.
+func (n *numbers) abandoned() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.unsettled)
+}
