@@ -15,7 +15,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -41,10 +40,9 @@ const (
 type Redactor struct {
 	cfg      Config
 	set      *ruleSet
-	words    *grams
+	words    *wordSet
 	inner    *Redactor // for decoded base64: secrets only; nil in itself
 	disabled map[string]bool
-	seed     maphash.Seed
 	pool     sync.Pool
 
 	email, phone, card, iban bool
@@ -71,7 +69,7 @@ func New(cfg Config) (*Redactor, error) {
 
 func newRedactor(cfg Config, set *ruleSet) *Redactor {
 	r := &Redactor{
-		cfg: cfg, set: set, words: newWords(), disabled: map[string]bool{}, seed: maphash.MakeSeed(),
+		cfg: cfg, set: set, words: newWords(), disabled: map[string]bool{},
 		email: slices.Contains(cfg.PII, PIIEmail), phone: slices.Contains(cfg.PII, PIIPhone),
 		card: slices.Contains(cfg.PII, PIICard), iban: slices.Contains(cfg.PII, PIIIBAN),
 	}

@@ -40,6 +40,7 @@ type ruleSet struct {
 	words []string   // keyword id -> keyword
 	byKey [][]uint16 // keyword id -> rule ids
 	auto  *automaton
+	gate  *gate
 }
 
 // rulesFile is the part of the gitleaks rule format (its config.toml, version 8) that applies to text.
@@ -141,8 +142,11 @@ func newRuleSet(disabled []string) (*ruleSet, error) {
 		}
 	}
 	var err error
-	set.auto, err = newAutomaton(set.words)
-	return set, err
+	if set.auto, err = newAutomaton(set.words); err != nil {
+		return nil, err
+	}
+	set.gate = newGate(set)
+	return set, nil
 }
 
 // assignSign is the part of an expression by which gitleaks' context rules are known.

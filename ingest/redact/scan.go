@@ -2,15 +2,23 @@ package redact
 
 import (
 	"bytes"
-	"hash/maphash"
 	"slices"
 )
 
 // match is a finding in the text under scan.
 type match struct {
-	s, e int
-	rule string
+	s, e  int
+	rule  string
+	phase uint8
 }
+
+// Phases of a scan, in the order in which their findings count where two are equal.
+const (
+	phaseRun = iota
+	phaseWord
+	phaseNumber
+	phaseAt
+)
 
 // scanner is the working memory of one redaction. It is not safe for concurrent use; Redactor pools it.
 type scanner struct {
@@ -23,9 +31,8 @@ type scanner struct {
 	done  []int // per rule: end of what was examined in this text
 	dirty bool  // done holds something
 
-	// harmless remembers tokens, with what was looked at before them, in which no keyword stands: identifiers and
-	// the ids of a stream come again and again. The verdict depends on these bytes alone.
-	harmless [512]uint64
+	phase uint8
+	gate  gateState
 
 	layers  [maxLayers]view
 	cuts    []cut
@@ -39,31 +46,20 @@ const (
 	before   = 128  // bytes before a keyword that stands inside a token
 	beyond   = 2048 // bytes after the keyword
 	around   = 200  // bytes after the token, for rules that go beyond it
-	maxKnown = 256  // bytes of a token that is remembered as harmless
 	lookback = 72   // bytes before a token that can hold "keyword = "
+	slack    = 6    // bytes of a value that valueAfter may have passed
 )
 
 // scan finds everything in text. The result is valid until the next scan.
 func (sc *scanner) scan(text []byte) []match {
-	sc.text, sc.found = text, sc.found[:0]
+	sc.text, sc.found, sc.gate = text, sc.found[:0], gateState{}
 	if sc.dirty {
 		clear(sc.done)
 		sc.dirty = false
 	}
-	if sc.r.cfg.Secrets {
-		for s, e := nextRun(text, 0); s >= 0; s, e = nextRun(text, e) {
-			sc.run(s, e)
-		}
-		for i := sc.r.words.next(text, 0); i >= 0; i = sc.r.words.next(text, i+2) {
-			sc.word(i)
-		}
-	}
-	if sc.r.phone || sc.r.card || sc.r.iban {
-		for s, e := nextNumber(text, 0); s >= 0; s, e = nextNumber(text, e) {
-			sc.number(s, e)
-		}
-	}
+	sc.look(text)
 	if sc.r.email || sc.r.cfg.Secrets {
+		sc.phase = phaseAt
 		for i := bytes.IndexByte(text, '@'); i >= 0; {
 			sc.at(i)
 			next := bytes.IndexByte(text[i+1:], '@')
@@ -73,7 +69,44 @@ func (sc *scanner) scan(text []byte) []match {
 			i += 1 + next
 		}
 	}
+	if len(sc.found) > 1 {
+		slices.SortStableFunc(sc.found, func(a, b match) int { return int(a.phase) - int(b.phase) })
+	}
 	return sc.found
+}
+
+// look finds long tokens, announcing words and written numbers in one pass.
+func (sc *scanner) look(text []byte) {
+	secrets, numbers := sc.r.cfg.Secrets, sc.r.phone || sc.r.card || sc.r.iban
+	words := sc.r.words
+	token, number := 0, 0 // ends of what is judged
+	for i := words.skip(text, 0); i < len(text); i = words.skip(text, i+stride) {
+		w := load(text, i)
+		if numbers && i >= number && mayNumber(w) && allNumbers(w) {
+			s, e := extent(text, number, i, classNumber)
+			if number = e; e-s >= minDigits {
+				sc.phase = phaseNumber
+				sc.number(s, e)
+			}
+		}
+		if !secrets {
+			continue
+		}
+		if i >= token && mayToken(w) && allTokens(w) {
+			s, e := extent(text, token, i, classToken)
+			if token = e; e-s >= minRun {
+				sc.phase = phaseRun
+				sc.run(s, e)
+			}
+		}
+		sc.phase = phaseWord
+		if fold := w | folds; words.has(uint32(fold)) {
+			sc.word(i)
+		}
+		if fold := w | folds; words.has(uint32(fold >> 24)) {
+			sc.word(i + 3)
+		}
+	}
 }
 
 // add records a finding unless it is allowed or was put there by a redaction.
@@ -90,7 +123,7 @@ func (sc *scanner) add(s, e int, rule string) {
 	if bytes.Contains(secret, []byte("REDACTED")) {
 		return
 	}
-	sc.found = append(sc.found, match{s, e, rule})
+	sc.found = append(sc.found, match{s, e, rule, sc.phase})
 }
 
 // prev is the character before i as a reader sees it: the letter of an escape such as \n is a space.
@@ -112,35 +145,29 @@ func (sc *scanner) follow(i int) byte {
 	return sc.text[i]
 }
 
-// run judges a long token: the automaton looks for keywords in it and, where something is assigned, before it.
+// run judges a long token. Only where the gate says that a keyword in it or, where something is assigned, before it
+// may matter is the token examined.
 func (sc *scanner) run(s, e int) {
-	set := sc.r.set
 	from := s
 	if (assignedTo(sc.text, s) || bytes.IndexByte(sc.text[s:e], '=') >= 0) && !wordy(sc.text[s:e]) {
 		from = max(0, s-lookback)
 	}
-	known := &sc.harmless[0]
-	sum := uint64(0)
-	if e-from <= maxKnown {
-		sum = maphash.Bytes(sc.r.seed, sc.text[max(0, from-1):e])
-		if known = &sc.harmless[sum%uint64(len(sc.harmless))]; *known == sum {
-			return
-		}
+	if sc.passes(from, s, e) {
+		sc.examine(from, s, e)
 	}
-	found, hits := len(sc.found), false
-	a, state := set.auto, 0
+	sc.base64(s, e)
+}
+
+// examine finds the keywords of text[from:e] and judges what each means for the token [s,e).
+func (sc *scanner) examine(from, s, e int) {
+	a, state := sc.r.set.auto, 0
 	for i := from; i < e; i++ {
 		state = int(a.next[state&stateBits<<a.shift|int(a.class[sc.text[i]])])
 		if state&hitBit != 0 {
-			hits = true
 			for _, id := range a.outs[state&stateBits] {
 				sc.keyword(int(id), i+1-int(a.size[id]), s, e)
 			}
 		}
-	}
-	sc.base64(s, e)
-	if sum != 0 && !hits && len(sc.found) == found {
-		*known = sum
 	}
 }
 
@@ -211,7 +238,7 @@ func (sc *scanner) keyword(id, at, s, e int) {
 		case !r.wide && at+size <= s:
 			// the keyword ended before the token: it is context, and this rule wants it inside
 		case sc.probe && (r.wide || r.starts == nil):
-			sc.found = append(sc.found, match{at, e, r.name})
+			sc.found = append(sc.found, match{at, e, r.name, sc.phase})
 		default:
 			sc.tokenRule(r, int(n), at, e)
 		}
@@ -252,7 +279,6 @@ func (sc *scanner) contextRule(r *rule, n, at, size, e int) {
 	for e = max(e, v); e < len(sc.text) && e < v+around && (is(sc.text[e], classToken) || sc.text[e] == ':'); e++ {
 		continue // the value is a later token, or two with a colon between
 	}
-	const slack = 6 // valueAfter may have passed signs that belong to the value
 	if v+r.minLen > e+slack {
 		return
 	}
@@ -262,7 +288,7 @@ func (sc *scanner) contextRule(r *rule, n, at, size, e int) {
 		}
 	}
 	if sc.probe {
-		sc.found = append(sc.found, match{v, e, r.name})
+		sc.found = append(sc.found, match{v, e, r.name, sc.phase})
 		return
 	}
 	sc.apply(r, n, at, e, e)

@@ -1,0 +1,251 @@
+package redact
+
+import (
+	"regexp/syntax"
+	"slices"
+	"strings"
+)
+
+// gate answers for most long tokens, without running the automaton over them, that no keyword can matter: it looks
+// up the first three bytes of every keyword, as its rules write it, and judges the few that are there by what is
+// cheap to know (what stands before, what is left of the token, whether anything is assigned).
+type gate struct {
+	bits   [1 << (gateBits - 5)]uint32
+	lists  [1 << listBits][]uint16 // by hash: keys
+	keys   []gateKey
+	widest int
+}
+
+const (
+	gateBits = 16
+	listBits = 10
+)
+
+// gateKey is a keyword for one of its rules.
+type gateKey struct {
+	word   string // lower case
+	rule   *rule
+	wide   bool // matters to tokens behind it
+	asks   bool // context: something must be assigned to it
+	shaped int  // token characters that must stand from the keyword on, 0 = unknown
+}
+
+func gateHash(v uint32) uint32 { return (v << 8) * 0x9E3779B1 >> (32 - gateBits) }
+
+func newGate(set *ruleSet) *gate {
+	g := &gate{}
+	for id, word := range set.words {
+		for _, n := range set.byKey[id] {
+			r := set.rules[n]
+			k := gateKey{word: word, rule: r, wide: r.wide || r.source == ""}
+			inside := slices.Contains(r.inside, word)
+			switch {
+			case r.context && !inside:
+				k.asks = true
+			case r.context:
+				k.shaped = shapeOf(r, word)
+			}
+			g.widest = max(g.widest, len(word))
+			g.keys = append(g.keys, k)
+			if r.starts == nil || k.asks {
+				g.enter(uint16(len(g.keys)-1), []set3{lettersOf(word, true)})
+				continue
+			}
+			var ways []set3
+			for _, l := range r.starts {
+				if l.meets(word) {
+					both := lettersOf(word, true)
+					for i, s := range lettersOf(l.text, l.fold) {
+						if s != nil {
+							both[i] = s
+						}
+					}
+					ways = append(ways, both)
+				}
+			}
+			g.enter(uint16(len(g.keys)-1), ways)
+		}
+	}
+	return g
+}
+
+// set3 is what may stand at three places; nil is any byte.
+type set3 [3][]byte
+
+// lettersOf are the first three bytes of a text.
+func lettersOf(text string, fold bool) (s set3) {
+	for i := range min(3, len(text)) {
+		s[i] = []byte{text[i]}
+		if fold && isLetter(text[i]) {
+			s[i] = []byte{text[i] | 0x20, text[i] &^ 0x20}
+		}
+	}
+	return s
+}
+
+func isLetter(b byte) bool { return is(b, classUpper|classLower) }
+
+// enter adds a key under all its beginnings.
+func (g *gate) enter(key uint16, ways []set3) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	for _, way := range ways {
+		for i := range way {
+			if way[i] == nil {
+				way[i] = every
+			}
+		}
+		for _, a := range way[0] {
+			for _, b := range way[1] {
+				for _, c := range way[2] {
+					h := gateHash(uint32(a) | uint32(b)<<8 | uint32(c)<<16)
+					g.bits[h>>5] |= 1 << (h & 31)
+					list := &g.lists[h&(1<<listBits-1)]
+					if !slices.Contains(*list, key) {
+						*list = append(*list, key)
+					}
+				}
+			}
+		}
+	}
+}
+
+// shapeOf returns how many token characters every secret of a context rule has, if each begins with word; else 0.
+func shapeOf(r *rule, word string) int {
+	tree, err := syntax.Parse(r.source, syntax.Perl)
+	if err != nil || tree.MaxCap() < 1 {
+		return 0
+	}
+	secret := captured(tree, 1)
+	for group := 2; group <= tree.MaxCap(); group++ { // groups within the first only
+		if captured(secret, group) == nil {
+			return 0
+		}
+	}
+	starts, _ := prefixes(secret)
+	for _, l := range starts {
+		low := strings.ToLower(l.text)
+		if !strings.HasPrefix(low, word) && strings.Contains(low, word) || len(l.text) < len(word) {
+			return 0
+		}
+	}
+	if !tokensOnly(secret) {
+		return 0
+	}
+	shortest, _ := lengths(secret)
+	return shortest
+}
+
+// tokensOnly says that all that re matches is token characters.
+func tokensOnly(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpLiteral:
+		return !slices.ContainsFunc(re.Rune, func(r rune) bool { return r > 127 || !is(byte(r), classToken) })
+	case syntax.OpCharClass:
+		for i := 0; i+1 < len(re.Rune); i += 2 {
+			for c := re.Rune[i]; c <= re.Rune[i+1]; c++ {
+				if c > 127 && c != 'ſ' && c != 'K' || c <= 127 && !is(byte(c), classToken) { // those two fold to letters
+					return false
+				}
+			}
+		}
+		return true
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return false
+	}
+	return !slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !tokensOnly(sub) })
+}
+
+// next returns the first position of text[i:e] where a keyword may begin, or e.
+func (g *gate) next(text []byte, i, e int) int {
+	for ; i < e; i += 6 {
+		w := load(text, i)
+		for k := range 6 {
+			h := gateHash(uint32(w))
+			if g.bits[h>>5]&(1<<(h&31)) != 0 {
+				return min(i+k, e)
+			}
+			w >>= 8
+		}
+	}
+	return e
+}
+
+// gateState is what the gate has seen of a text: in [from,to) the last keyword that matters to tokens behind it
+// begins at wide-1; 0 is none.
+type gateState struct{ from, to, wide int }
+
+// passes says whether a keyword in text[from:e] may matter for the token [s,e).
+func (sc *scanner) passes(from, s, e int) bool {
+	st := &sc.gate
+	if from < st.from || from > st.to {
+		*st = gateState{from: from}
+	}
+	i := max(from, st.to)
+	st.to = e
+	hit := false
+	g := sc.r.set.gate
+	for i = g.next(sc.text, i, e); i < e; i = g.next(sc.text, i+1, e) {
+		h := gateHash(uint32(load(sc.text, i)))
+		for _, n := range g.lists[h&(1<<listBits-1)] {
+			k := &g.keys[n]
+			if sc.text[i]|0x20 != k.word[0]|0x20 || !k.wide && (hit || i+len(k.word) <= s) || !sc.matters(k, i, e) {
+				continue
+			}
+			if k.wide {
+				st.wide = i + 1
+			}
+			hit = true
+		}
+	}
+	return hit || st.wide > from
+}
+
+// matters judges the keyword of k at position i, for a token that ends at e if it is not wide.
+func (sc *scanner) matters(k *gateKey, i, e int) bool {
+	r := k.rule
+	if r.starts != nil && !r.wide && e-i < r.minLen || !hasFold(sc.text, i, k.word) {
+		return false
+	}
+	switch {
+	case r.source == "":
+		before := len(sc.found)
+		sc.assignment(i+len(k.word), false)
+		found := len(sc.found) > before
+		sc.found = sc.found[:before]
+		return found
+	case k.asks:
+		v := valueAfter(sc.text, i+len(k.word))
+		return v >= 0 && sc.valueReaches(v, r.minLen-slack)
+	case k.shaped > 0:
+		return i+k.shaped <= len(sc.text) && all(sc.text[i:i+k.shaped], classToken)
+	case r.starts != nil:
+		return r.beginsAt(sc, i)
+	}
+	return true
+}
+
+// valueReaches says that n characters of a value stand from v on.
+func (sc *scanner) valueReaches(v, n int) bool {
+	if v+n > len(sc.text) {
+		return false
+	}
+	for _, b := range sc.text[v : v+max(n, 0)] {
+		if !is(b, classToken) && b != ':' {
+			return false
+		}
+	}
+	return true
+}
+
+// all says that every byte of s is of a class.
+func all(s []byte, class uint8) bool {
+	for _, b := range s {
+		if !is(b, class) {
+			return false
+		}
+	}
+	return true
+}
