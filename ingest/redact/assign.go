@@ -33,17 +33,25 @@ func (sc *scanner) assignment(i int, password bool) {
 	if !suffixAllowed(text[suffix:i], password) {
 		return
 	}
-	v, quote, spoken := assignedValue(text, i)
+	v, quote, spoken := assignedValue(text, i, sc.reach(6))
 	if v < 0 {
 		return
 	}
 	end := valueEnd(text, v, quote)
-	value := text[v:end]
+	sc.value(v, end, password, quote != 0, spoken)
+	if escape := bytes.IndexByte(text[v:end], '\\'); sc.probe && escape > 0 { // it may be a line break, which ends the value
+		sc.value(v, v+escape, password, quote != 0, spoken)
+	}
+}
+
+// value judges text[v:end], which is assigned to a name that speaks of a secret.
+func (sc *scanner) value(v, end int, password, quoted, spoken bool) {
+	value := sc.text[v:end]
 	switch {
 	case placeholder(value):
 	case random(value):
 		sc.add(v, end, ruleGeneric)
-	case password && passwordLike(value, quote != 0, spoken):
+	case password && passwordLike(value, quoted, spoken):
 		sc.add(v, end, rulePassword)
 	}
 }
@@ -68,9 +76,10 @@ func suffixAllowed(suffix []byte, password bool) bool {
 }
 
 // assignedValue finds where the value assigned to a name that ends at i begins: after an assignment sign or the
-// word "is". quote is the character that delimits it, 0 for none.
-func assignedValue(text []byte, i int) (v int, quote byte, spoken bool) {
-	limit := min(len(text), i+6)
+// word "is". At most reach quotes and blanks stand before the sign; quote is the character that delimits the value, 0
+// for none.
+func assignedValue(text []byte, i, reach int) (v int, quote byte, spoken bool) {
+	limit := min(len(text), i+reach)
 	for i < limit && bytes.IndexByte([]byte("\"'`]\\ \t"), text[i]) >= 0 {
 		i++
 	}
@@ -93,7 +102,7 @@ func assignedValue(text []byte, i int) (v int, quote byte, spoken bool) {
 		i++
 	}
 	i = skipScheme(text, i)
-	for limit = min(len(text), i+3); i < limit && text[i] == '\\'; {
+	for limit = min(len(text), i+reach/2); i < limit && text[i] == '\\'; {
 		i++
 	}
 	if i < len(text) && (text[i] == '"' || text[i] == '\'' || text[i] == '`') {

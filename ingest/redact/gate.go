@@ -1,19 +1,19 @@
 package redact
 
 import (
+	"cmp"
 	"regexp/syntax"
 	"slices"
 	"strings"
 )
 
-// gate answers for most long tokens, without running the automaton over them, that no keyword can matter: it looks
-// up the first three bytes of every keyword, as its rules write it, and judges the few that are there by what is
-// cheap to know (what stands before, what is left of the token, whether anything is assigned).
+// gate finds the keywords of all rules in long tokens and what stands before them, and only those that can matter: it
+// looks up the first three bytes of every keyword, as its rules write it, and judges the few that are there by what
+// is cheap to know (what stands before, what is left of the token, whether anything is assigned).
 type gate struct {
-	bits   [1 << (gateBits - 5)]uint32
-	lists  [1 << listBits][]uint16 // by hash: keys
-	keys   []gateKey
-	widest int
+	bits  [1 << (gateBits - 5)]uint32
+	lists [1 << listBits][]uint16 // by hash: keys
+	keys  []gateKey
 }
 
 const (
@@ -25,10 +25,19 @@ const (
 type gateKey struct {
 	word   string // lower case
 	rule   *rule
+	n      int  // of the rule
 	wide   bool // matters to tokens behind it
 	asks   bool // context: something must be assigned to it
 	shaped int  // token characters that must stand from the keyword on, 0 = unknown
 }
+
+// hit is a keyword at a position of the text.
+type hit struct {
+	at  int
+	key *gateKey
+}
+
+func (h hit) end() int { return h.at + len(h.key.word) }
 
 func gateHash(v uint32) uint32 { return (v << 8) * 0x9E3779B1 >> (32 - gateBits) }
 
@@ -37,7 +46,7 @@ func newGate(set *ruleSet) *gate {
 	for id, word := range set.words {
 		for _, n := range set.byKey[id] {
 			r := set.rules[n]
-			k := gateKey{word: word, rule: r, wide: r.wide || r.source == ""}
+			k := gateKey{word: word, rule: r, n: int(n), wide: r.wide || r.source == ""}
 			inside := slices.Contains(r.inside, word)
 			switch {
 			case r.context && !inside:
@@ -45,7 +54,6 @@ func newGate(set *ruleSet) *gate {
 			case r.context:
 				k.shaped = shapeOf(r, word)
 			}
-			g.widest = max(g.widest, len(word))
 			g.keys = append(g.keys, k)
 			if r.starts == nil || k.asks {
 				g.enter(uint16(len(g.keys)-1), []set3{lettersOf(word, true)})
@@ -112,7 +120,7 @@ func (g *gate) enter(key uint16, ways []set3) {
 	}
 }
 
-// shapeOf returns how many token characters every secret of a context rule has, if each begins with word; else 0.
+// shapeOf returns how many token characters stand from word on in every secret of a context rule, 0 if unknown.
 func shapeOf(r *rule, word string) int {
 	tree, err := syntax.Parse(r.source, syntax.Perl)
 	if err != nil || tree.MaxCap() < 1 {
@@ -125,17 +133,19 @@ func shapeOf(r *rule, word string) int {
 		}
 	}
 	starts, _ := prefixes(secret)
+	offset := 0
 	for _, l := range starts {
-		low := strings.ToLower(l.text)
-		if !strings.HasPrefix(low, word) && strings.Contains(low, word) || len(l.text) < len(word) {
+		at := strings.Index(strings.ToLower(l.text), word)
+		if at < 0 {
 			return 0
 		}
+		offset = max(offset, at)
 	}
 	if !tokensOnly(secret) {
 		return 0
 	}
 	shortest, _ := lengths(secret)
-	return shortest
+	return shortest - offset
 }
 
 // tokensOnly says that all that re matches is token characters.
@@ -173,34 +183,54 @@ func (g *gate) next(text []byte, i, e int) int {
 	return e
 }
 
-// gateState is what the gate has seen of a text: in [from,to) the last keyword that matters to tokens behind it
-// begins at wide-1; 0 is none.
-type gateState struct{ from, to, wide int }
+// gateState is what the gate has seen of a text: all of [from,to), where wide are the keywords that matter to tokens
+// behind them.
+type gateState struct {
+	from, to int
+	wide     []hit
+}
 
-// passes says whether a keyword in text[from:e] may matter for the token [s,e).
-func (sc *scanner) passes(from, s, e int) bool {
-	st := &sc.gate
+func (st *gateState) restart(from int) { st.from, st.to, st.wide = from, from, st.wide[:0] }
+
+// keywords judges the keywords of text[from:e], each for the token [s,e), in the order in which they end.
+func (sc *scanner) keywords(from, s, e int) {
+	st, g := &sc.gate, sc.r.set.gate
 	if from < st.from || from > st.to {
-		*st = gateState{from: from}
+		st.restart(from)
 	}
 	i := max(from, st.to)
 	st.to = e
-	hit := false
-	g := sc.r.set.gate
+	hits := sc.hits[:0]
 	for i = g.next(sc.text, i, e); i < e; i = g.next(sc.text, i+1, e) {
-		h := gateHash(uint32(load(sc.text, i)))
-		for _, n := range g.lists[h&(1<<listBits-1)] {
+		for _, n := range g.lists[gateHash(uint32(load(sc.text, i)))&(1<<listBits-1)] {
 			k := &g.keys[n]
-			if sc.text[i]|0x20 != k.word[0]|0x20 || !k.wide && (hit || i+len(k.word) <= s) || !sc.matters(k, i, e) {
-				continue
+			end := i + len(k.word)
+			switch {
+			case sc.text[i]|0x20 != k.word[0]|0x20, !k.wide && (end <= s || end > e), !sc.matters(k, i, e):
+			case k.wide:
+				st.wide = append(st.wide, hit{i, k})
+			default:
+				hits = append(hits, hit{i, k})
 			}
-			if k.wide {
-				st.wide = i + 1
-			}
-			hit = true
 		}
 	}
-	return hit || st.wide > from
+	for len(st.wide) > 0 && st.wide[0].at < s-lookback-escapes {
+		st.wide = slices.Delete(st.wide, 0, 1)
+	}
+	for _, h := range st.wide {
+		if h.at >= from && h.end() <= e {
+			hits = append(hits, h)
+		}
+	}
+	if len(hits) > 1 {
+		slices.SortStableFunc(hits, func(a, b hit) int {
+			return cmp.Or(cmp.Compare(a.end(), b.end()), cmp.Compare(a.at, b.at), cmp.Compare(a.key.n, b.key.n))
+		})
+	}
+	sc.hits = hits
+	for _, h := range hits {
+		sc.keyword(h.key, h.at, s, e)
+	}
 }
 
 // matters judges the keyword of k at position i, for a token that ends at e if it is not wide.
@@ -217,12 +247,12 @@ func (sc *scanner) matters(k *gateKey, i, e int) bool {
 		sc.found = sc.found[:before]
 		return found
 	case k.asks:
-		v := valueAfter(sc.text, i+len(k.word))
+		v := valueAfter(sc.text, i+len(k.word), sc.reach(12))
 		return v >= 0 && sc.valueReaches(v, r.minLen-slack)
 	case k.shaped > 0:
 		return i+k.shaped <= len(sc.text) && all(sc.text[i:i+k.shaped], classToken)
 	case r.starts != nil:
-		return r.beginsAt(sc, i)
+		return r.beginsAt(sc, i) && r.lead.at(sc.text, i)
 	}
 	return true
 }

@@ -64,7 +64,7 @@ func (sc *scanner) cardAt(i int) int {
 			n, group = n+1, group+1
 			if k+1 == len(text) || !is(text[k+1], classDigit) {
 				groups++
-				usual := groups > 1 && group >= 2 || n >= 14 && n <= 16 || n > 12 && n < 20 && announced(text, i, cardWords)
+				usual := groups > 1 && group >= 2 || n >= 14 && n <= 16 || n > 12 && n < 20 && sc.announced(i, cardWords)
 				if n >= 13 && n <= 19 && usual && sc.cardEnds(k+1, sep) && cardNumber(digits[:n]) {
 					end = k + 1
 				}
@@ -207,9 +207,10 @@ var phoneWords = []string{"phone", "tel", "mobile", "mobil", "cell", "fax", "cal
 var cardWords = []string{"card", "visa", "maestro", "unionpay", "pan", "credit", "debit", "karte", "carte", "tarjeta"}
 
 // announced says whether one of words begins shortly before i, on the same line.
-func announced(text []byte, i int, words []string) bool {
-	for k := i - 1; k >= max(0, i-24) && text[k] != '\n'; k-- {
-		if !is(text[k], classLower|classUpper) || k > 0 && isAlnum(text[k-1]) {
+func (sc *scanner) announced(i int, words []string) bool {
+	text := sc.text
+	for k := i - 1; k >= max(0, i-sc.reach(24)) && text[k] != '\n'; k-- {
+		if !is(text[k], classLower|classUpper) || k > 0 && isAlnum(sc.prev(k)) {
 			continue
 		}
 		for _, w := range words {

@@ -36,7 +36,7 @@ func (sc *scanner) phoneAt(i int) int {
 		return end
 	}
 	last := g.end[g.n-1]
-	if g.total <= 15 && !g.date() && sc.phoneEnds(last) && announced(sc.text, i, phoneWords) {
+	if g.total <= 15 && !g.date() && sc.phoneEnds(last) && sc.announced(i, phoneWords) {
 		return last
 	}
 	return 0

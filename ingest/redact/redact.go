@@ -197,10 +197,10 @@ func (sc *scanner) readLayers(k kind, body []byte) {
 		case depth == 0 && !escaped && !encoded && !odd(text), depth > 0 && !escaped && !encoded:
 			sc.take(text, parent)
 			return
+		case ways == backslashes && harmless(text) && (depth > 0 || !odd(text)) && !sc.suspect(text):
+			return
 		case depth == 0 && (k == kindJSON || k == kindSSE):
-			if harmless(text) && !odd(text) && !sc.suspect(text) {
-				return
-			}
+			// what it says is scanned instead
 		default:
 			sc.take(text, parent)
 		}
@@ -218,17 +218,15 @@ func (sc *scanner) readLayers(k kind, body []byte) {
 	}
 }
 
-// harmless reports that all escapes of text are white space, quotes and backslashes: they part tokens in the text
-// as they do in what it says, so text can be judged without resolving them.
+// harmless reports that all escapes of text are white space, quotes and backslashes or none at all: they part tokens
+// in the text as they do in what it says, so text can be judged without resolving them.
 func harmless(text []byte) bool {
 	for i := bytes.IndexByte(text, '\\'); i >= 0; {
 		i++
 		if i >= len(text) {
 			return true
 		}
-		switch text[i] {
-		case 'n', 't', 'r', 'b', 'f', '"', '\\':
-		default:
+		if text[i] == 'u' || text[i] == '/' || text[i] == '\'' {
 			return false
 		}
 		// An escaped backslash may begin an escape of the next layer: \\u0073.

@@ -33,6 +33,7 @@ type scanner struct {
 
 	phase uint8
 	gate  gateState
+	hits  []hit
 
 	layers  [maxLayers]view
 	cuts    []cut
@@ -47,12 +48,14 @@ const (
 	beyond   = 2048 // bytes after the keyword
 	around   = 200  // bytes after the token, for rules that go beyond it
 	lookback = 72   // bytes before a token that can hold "keyword = "
+	escapes  = 40   // bytes by which escapes can lengthen such a distance
 	slack    = 6    // bytes of a value that valueAfter may have passed
 )
 
 // scan finds everything in text. The result is valid until the next scan.
 func (sc *scanner) scan(text []byte) []match {
-	sc.text, sc.found, sc.gate = text, sc.found[:0], gateState{}
+	sc.text, sc.found = text, sc.found[:0]
+	sc.gate.restart(0)
 	if sc.dirty {
 		clear(sc.done)
 		sc.dirty = false
@@ -137,6 +140,14 @@ func (sc *scanner) prev(i int) byte {
 	return sc.text[i-1]
 }
 
+// reach is n bytes of what a text says; where its escapes are not resolved they may take more of it.
+func (sc *scanner) reach(n int) int {
+	if sc.probe {
+		return n + escapes
+	}
+	return n
+}
+
 // follow is the character at i, or a space at the end.
 func (sc *scanner) follow(i int) byte {
 	if i >= len(sc.text) {
@@ -145,30 +156,14 @@ func (sc *scanner) follow(i int) byte {
 	return sc.text[i]
 }
 
-// run judges a long token. Only where the gate says that a keyword in it or, where something is assigned, before it
-// may matter is the token examined.
+// run judges a long token: by the keywords in it and, where something is assigned, before it.
 func (sc *scanner) run(s, e int) {
 	from := s
-	if (assignedTo(sc.text, s) || bytes.IndexByte(sc.text[s:e], '=') >= 0) && !wordy(sc.text[s:e]) {
-		from = max(0, s-lookback)
+	if (assignedTo(sc.text, s, sc.reach(12)) || bytes.IndexByte(sc.text[s:e], '=') >= 0) && !wordy(sc.text[s:e]) {
+		from = max(0, s-sc.reach(lookback))
 	}
-	if sc.passes(from, s, e) {
-		sc.examine(from, s, e)
-	}
+	sc.keywords(from, s, e)
 	sc.base64(s, e)
-}
-
-// examine finds the keywords of text[from:e] and judges what each means for the token [s,e).
-func (sc *scanner) examine(from, s, e int) {
-	a, state := sc.r.set.auto, 0
-	for i := from; i < e; i++ {
-		state = int(a.next[state&stateBits<<a.shift|int(a.class[sc.text[i]])])
-		if state&hitBit != 0 {
-			for _, id := range a.outs[state&stateBits] {
-				sc.keyword(int(id), i+1-int(a.size[id]), s, e)
-			}
-		}
-	}
 }
 
 // wordy says that a token is an identifier or a phrase: letters only, in words parted by punctuation or humps.
@@ -204,9 +199,9 @@ func turnsOf(token []byte) (turns int) {
 }
 
 // assignedTo says whether something is assigned to the token at s: an assignment sign, a comma or the word "is"
-// stands before it.
-func assignedTo(text []byte, s int) bool {
-	for i, n := s-1, 0; i >= 0 && n < 12; i, n = i-1, n+1 {
+// stands in the reach bytes before it.
+func assignedTo(text []byte, s, reach int) bool {
+	for i, n := s-1, 0; i >= 0 && n < reach; i, n = i-1, n+1 {
 		switch b := text[i]; b {
 		case ' ', '\t', '\n', '\r', '"', '\'', '`', '\\', '[', '{', '(':
 			continue
@@ -223,25 +218,20 @@ func assignedTo(text []byte, s int) bool {
 }
 
 // keyword judges a keyword at position at, belonging to the token [s,e).
-func (sc *scanner) keyword(id, at, s, e int) {
-	for _, n := range sc.r.set.byKey[id] {
-		r := sc.r.set.rules[n]
-		if r.source == "" {
-			sc.assignment(at+int(sc.r.set.auto.size[id]), false)
-			continue
-		}
-		size := int(sc.r.set.auto.size[id])
-		switch {
-		case r.context && !slices.Contains(r.inside, sc.r.set.words[id]):
-			sc.contextRule(r, int(n), at, size, e)
-		case at < sc.done[n], r.starts != nil && !r.wide && e-at < r.minLen, r.starts != nil && !r.beginsAt(sc, at):
-		case !r.wide && at+size <= s:
-			// the keyword ended before the token: it is context, and this rule wants it inside
-		case sc.probe && (r.wide || r.starts == nil):
-			sc.found = append(sc.found, match{at, e, r.name, sc.phase})
-		default:
-			sc.tokenRule(r, int(n), at, e)
-		}
+func (sc *scanner) keyword(k *gateKey, at, s, e int) {
+	r, size := k.rule, len(k.word)
+	switch {
+	case r.source == "":
+		sc.assignment(at+size, false)
+	case k.asks:
+		sc.contextRule(r, k.n, at, size, e)
+	case at < sc.done[k.n], r.starts != nil && !r.wide && e-at < r.minLen, r.starts != nil && !r.beginsAt(sc, at):
+	case !r.wide && at+size <= s:
+		// the keyword ended before the token: it is context, and this rule wants it inside
+	case sc.probe && (r.wide || r.starts == nil):
+		sc.found = append(sc.found, match{at, e, r.name, sc.phase})
+	default:
+		sc.tokenRule(r, k.n, at, e)
 	}
 }
 
@@ -272,7 +262,7 @@ func (r *rule) beginsAt(sc *scanner, at int) bool {
 
 // contextRule runs a rule of the form "keyword = value" where the value is the token that ends at e.
 func (sc *scanner) contextRule(r *rule, n, at, size, e int) {
-	v := valueAfter(sc.text, at+size)
+	v := valueAfter(sc.text, at+size, sc.reach(12))
 	if v < 0 {
 		return
 	}
@@ -295,14 +285,14 @@ func (sc *scanner) contextRule(r *rule, n, at, size, e int) {
 }
 
 // valueAfter skips what may stand between a keyword and its value, more generously than the rules do, and returns
-// where the value begins; -1 when nothing is assigned.
-func valueAfter(text []byte, i int) int {
+// where the value begins; -1 when nothing is assigned. At most reach bytes are blank on either side of the sign.
+func valueAfter(text []byte, i, reach int) int {
 	limit := min(len(text), i+24)
 	for i < limit && (is(text[i], classWord) || text[i] == ' ' || text[i] == '\t' || text[i] == '.' || text[i] == '-') {
 		i++
 	}
 	blank := func(extra string) {
-		for limit = min(len(text), i+12); i < limit; i++ {
+		for limit = min(len(text), i+reach); i < limit; i++ {
 			switch b := text[i]; {
 			case b == ' ', b == '\t', b == '\n', b == '\r', b == '"', b == '\'', b == '`':
 			case b == '\\' && i+1 < len(text) && is(text[i+1], classLower):

@@ -81,14 +81,14 @@ func (sc *scanner) word(i int) {
 		}
 		at := i - p.back
 		if at >= 0 && hasFold(sc.text, at, p.which.word) && (len(p.which.word) >= 5 || sc.parted(at, len(p.which.word))) {
-			sc.announced(*p.which, at)
+			sc.credential(p.which, at)
 		}
 	}
 }
 
 // parted says that a short word stands apart from letters on one side at least.
 func (sc *scanner) parted(at, size int) bool {
-	return at > 0 && strings.IndexByte("_-. \"'\n&?:,;{", sc.text[at-1]) >= 0 ||
+	return at > 0 && strings.IndexByte("_-. \"'\n&?:,;{", sc.prev(at)) >= 0 ||
 		at+size < len(sc.text) && strings.IndexByte("=:\"'\\ ]", sc.text[at+size]) >= 0
 }
 
@@ -108,7 +108,8 @@ func hasFold(text []byte, at int, low string) bool {
 	return true
 }
 
-func (sc *scanner) announced(a announcer, at int) {
+// credential judges what an announcer announces.
+func (sc *scanner) credential(a *announcer, at int) {
 	after := at + len(a.word)
 	switch a.kind {
 	case announcePassword:
