@@ -3,25 +3,26 @@ package redact
 // number judges a run of digits, spaces and number signs for account, card and phone numbers, in this order, so
 // that the longer form wins.
 func (sc *scanner) number(s, e int) {
+	text := sc.text
 	digits := 0
-	for i := s; i < e && digits < minDigits; i++ {
-		if is(sc.text[i], classDigit) {
-			digits++
-		}
+	for _, b := range text[s:e] {
+		digits += int(byteClass[b] / classDigit & 1)
 	}
 	if digits < minDigits {
 		return
 	}
 	free := s // everything before it is judged
-	if sc.r.iban {
+	if sc.r.iban && hasUpper(text, s-longestPrefix, s) {
 		free = max(free, sc.ibans(s, e))
 	}
+	sc.spoken = unasked
 	for i := free; i < e; {
-		if !is(sc.text[i], classDigit) && sc.text[i] != '+' && sc.text[i] != '(' {
+		b := text[i]
+		if !is(b, classDigit) && b != '+' && b != '(' {
 			i++
 			continue
 		}
-		if sc.r.card && is(sc.text[i], classDigit) {
+		if sc.r.card && digits >= minCard && is(b, classDigit) {
 			if end := sc.cardAt(i); end > 0 {
 				sc.add(i, end, PIICard)
 				i = end
@@ -29,20 +30,40 @@ func (sc *scanner) number(s, e int) {
 			}
 		}
 		if sc.r.phone {
-			if end := sc.phoneAt(i); end > 0 {
+			if end := sc.phoneAt(s, i); end > 0 {
 				sc.add(i, end, PIIPhone)
 				i = end
 				continue
 			}
 		}
-		if !is(sc.text[i], classDigit) {
+		if !is(b, classDigit) {
 			i++
 			continue
 		}
-		for i < e && is(sc.text[i], classDigit) {
+		for i < e && is(text[i], classDigit) {
 			i++
 		}
 	}
+}
+
+const (
+	longestPrefix = 14 // bytes of an IBAN before the digits in which it was noticed
+	minCard       = 13 // digits of the shortest card number
+)
+
+// hasUpper says that a capital stands in text[s:e], sixteen bytes at most.
+func hasUpper(text []byte, s, e int) bool {
+	for i := max(s, 0); i < e; i += 8 {
+		w := load(text, i)
+		if left := e - i; left < 8 {
+			w &= 1<<(8*left) - 1
+		}
+		low := w &^ highs
+		if (low+(0x80-'A')*ones)&^(low+(0x80-'Z'-1)*ones)&^w&highs != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // cardAt returns the end of the payment card number that begins at i, or 0. Known prefixes and lengths
@@ -134,7 +155,7 @@ func luhn(d []byte) bool {
 // ibans removes account numbers (ISO 13616) whose digits stand in [s,e) and returns the end of the last one.
 func (sc *scanner) ibans(s, e int) int {
 	last := 0
-	for i := max(0, s-14); i < e; i++ {
+	for i := max(0, s-longestPrefix); i < e; i++ {
 		if !is(sc.text[i], classUpper) || i < last {
 			continue
 		}
@@ -206,15 +227,23 @@ var phoneWords = []string{"phone", "tel", "mobile", "mobil", "cell", "fax", "cal
 // cardWords announce a card number of an unusual length.
 var cardWords = []string{"card", "visa", "maestro", "unionpay", "pan", "credit", "debit", "karte", "carte", "tarjeta"}
 
-// announced says whether one of words begins shortly before i, on the same line.
+// announced says whether one of words begins within 24 characters before i, on the same line. A backslash does not
+// count where escapes are not resolved.
 func (sc *scanner) announced(i int, words []string) bool {
 	text := sc.text
-	for k := i - 1; k >= max(0, i-sc.reach(24)) && text[k] != '\n'; k-- {
-		if !is(text[k], classLower|classUpper) || k > 0 && isAlnum(sc.prev(k)) {
+	for k, left := i-1, 24; k >= 0 && left > 0 && text[k] != '\n'; k, left = k-1, left-1 {
+		b := text[k]
+		if byteClass[b]&classAnnounce == 0 {
+			if b == '\\' && sc.probe {
+				left++
+			}
+			continue
+		}
+		if k > 0 && isAlnum(sc.prev(k)) {
 			continue
 		}
 		for _, w := range words {
-			if text[k]|0x20 == w[0] && hasFold(text[:i], k, w) {
+			if b|0x20 == w[0] && hasFold(text[:i], k, w) {
 				return true
 			}
 		}

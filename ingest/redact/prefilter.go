@@ -21,8 +21,9 @@ const (
 	classDigit
 	classUpper
 	classLower
-	classWord // \w
-	classStop // ends a run inside a JSON string: quote, backslash, line break
+	classWord     // \w
+	classStop     // ends a run inside a JSON string: quote, backslash, line break
+	classAnnounce // first letter of a word that announces a phone or card number
 )
 
 // byteClass holds the class bits of every byte.
@@ -48,6 +49,10 @@ func buildByteClass() (t [256]uint8) {
 	}
 	for _, b := range []byte(" ()+-./") {
 		t[b] |= classNumber
+	}
+	for _, w := range append(phoneWords, cardWords...) {
+		t[w[0]] |= classAnnounce
+		t[w[0]&^0x20] |= classAnnounce
 	}
 	return t
 }

@@ -191,15 +191,16 @@ func (sc *scanner) readLayers(k kind, body []byte) {
 	text := body
 	var parent *view
 	for depth := 0; ; depth++ {
+		sent := depth == 0 && (k == kindJSON || k == kindSSE)
 		escaped := bytes.IndexByte(text, '\\') >= 0
 		encoded := ways == percents && depth == 0 && bytes.ContainsAny(text, "%+")
 		switch {
 		case depth == 0 && !escaped && !encoded && !odd(text), depth > 0 && !escaped && !encoded:
 			sc.take(text, parent)
 			return
-		case ways == backslashes && harmless(text) && (depth > 0 || !odd(text)) && !sc.suspect(text):
+		case ways == backslashes && harmless(text) && (depth > 0 || !odd(text)) && !sc.suspect(text, sent):
 			return
-		case depth == 0 && (k == kindJSON || k == kindSSE):
+		case sent:
 			// what it says is scanned instead
 		default:
 			sc.take(text, parent)
@@ -239,11 +240,11 @@ func harmless(text []byte) bool {
 	return true
 }
 
-// suspect says whether a text with its escapes still in it may hold something.
-func (sc *scanner) suspect(text []byte) bool {
-	sc.probe = true
+// suspect says whether a text with its escapes still in it may hold something; sent is JSON as it came.
+func (sc *scanner) suspect(text []byte, sent bool) bool {
+	sc.probe, sc.sent = true, sent
 	found := len(sc.scan(text)) > 0
-	sc.probe = false
+	sc.probe, sc.sent = false, false
 	return found
 }
 

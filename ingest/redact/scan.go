@@ -35,6 +35,9 @@ type scanner struct {
 	gate  gateState
 	hits  []hit
 
+	spoken uint8 // of the number at hand
+	sent   bool  // the text under probe is JSON as it came
+
 	layers  [maxLayers]view
 	cuts    []cut
 	pieces  []piece
