@@ -173,7 +173,7 @@ func random(v []byte) bool {
 		return false
 	}
 	digits, letters, turns, hex, other := 0, 0, 0, 0, 0
-	last := uint8(0)
+	last := uint16(0)
 	for _, b := range v {
 		class := byteClass[b] & (classDigit | classUpper | classLower)
 		switch {

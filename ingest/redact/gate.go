@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"bytes"
 	"cmp"
 	"regexp/syntax"
 	"slices"
@@ -12,13 +13,14 @@ import (
 // is cheap to know (what stands before, what is left of the token, whether anything is assigned).
 type gate struct {
 	bits  [1 << (gateBits - 5)]uint32
-	lists [1 << listBits][]uint16 // by hash: keys
+	from  [1<<listBits + 1]uint16 // by hash: where its keys begin in lists
+	lists []uint16
 	keys  []gateKey
 }
 
 const (
 	gateBits = 16
-	listBits = 10
+	listBits = 12
 )
 
 // gateKey is a keyword for one of its rules.
@@ -43,6 +45,7 @@ func gateHash(v uint32) uint32 { return (v << 8) * 0x9E3779B1 >> (32 - gateBits)
 
 func newGate(set *ruleSet) *gate {
 	g := &gate{}
+	lists := make([][]uint16, 1<<listBits)
 	for id, word := range set.words {
 		for _, n := range set.byKey[id] {
 			r := set.rules[n]
@@ -56,7 +59,7 @@ func newGate(set *ruleSet) *gate {
 			}
 			g.keys = append(g.keys, k)
 			if r.starts == nil || k.asks {
-				g.enter(uint16(len(g.keys)-1), []set3{lettersOf(word, true)})
+				g.enter(lists, uint16(len(g.keys)-1), []set3{lettersOf(word, true)})
 				continue
 			}
 			var ways []set3
@@ -71,10 +74,21 @@ func newGate(set *ruleSet) *gate {
 					ways = append(ways, both)
 				}
 			}
-			g.enter(uint16(len(g.keys)-1), ways)
+			g.enter(lists, uint16(len(g.keys)-1), ways)
 		}
 	}
+	for h, list := range lists {
+		g.from[h] = uint16(len(g.lists))
+		g.lists = append(g.lists, list...)
+	}
+	g.from[len(lists)] = uint16(len(g.lists))
 	return g
+}
+
+// keysAt are the keys that may begin with the three bytes at i, which are entered.
+func (g *gate) keysAt(text []byte, i int) []uint16 {
+	h := gateHash(uint32(load(text, i))) & (1<<listBits - 1)
+	return g.lists[g.from[h]:g.from[h+1]]
 }
 
 // set3 is what may stand at three places; nil is any byte.
@@ -94,7 +108,7 @@ func lettersOf(text string, fold bool) (s set3) {
 func isLetter(b byte) bool { return is(b, classUpper|classLower) }
 
 // enter adds a key under all its beginnings.
-func (g *gate) enter(key uint16, ways []set3) {
+func (g *gate) enter(lists [][]uint16, key uint16, ways []set3) {
 	every := make([]byte, 256)
 	for i := range every {
 		every[i] = byte(i)
@@ -110,7 +124,7 @@ func (g *gate) enter(key uint16, ways []set3) {
 				for _, c := range way[2] {
 					h := gateHash(uint32(a) | uint32(b)<<8 | uint32(c)<<16)
 					g.bits[h>>5] |= 1 << (h & 31)
-					list := &g.lists[h&(1<<listBits-1)]
+					list := &lists[h&(1<<listBits-1)]
 					if !slices.Contains(*list, key) {
 						*list = append(*list, key)
 					}
@@ -187,14 +201,36 @@ func (g *gate) next(text []byte, i, e int) int {
 // behind them.
 type gateState struct {
 	from, to int
+	last     int // behind the first byte of the last keyword, whether it matters or not
 	wide     []hit
 }
 
-func (st *gateState) restart(from int) { st.from, st.to, st.wide = from, from, st.wide[:0] }
+func (st *gateState) restart(from int) { st.from, st.to, st.last, st.wide = from, from, 0, st.wide[:0] }
+
+// quietTokens remembers where in the text tokens stood in which, with what was looked at before them, no keyword
+// stands: identifiers and the ids of a stream come again and again.
+type quietTokens [64]struct{ from, s, e int }
+
+// known says whether text[from:e] and its neighbours are the same as at a place without keywords; slot is where to
+// remember it otherwise.
+func (q *quietTokens) known(text []byte, from, s, e int) (slot int, ok bool) {
+	h := (load(text, s) ^ load(text, e-8)) * 0x9E3779B97F4A7C15 >> 32
+	slot = int((h ^ uint64(e-from)) % uint64(len(q)))
+	o := &q[slot]
+	const left, right = 2, 8 // before a keyword its boundary is looked at, and one may end behind the token
+	return slot, o.e-o.from == e-from && o.e-o.s == e-s && o.from >= left && from >= left && e+right <= len(text) &&
+		bytes.Equal(text[o.from-left:o.e+right], text[from-left:e+right])
+}
 
 // keywords judges the keywords of text[from:e], each for the token [s,e), in the order in which they end.
 func (sc *scanner) keywords(from, s, e int) {
 	st, g := &sc.gate, sc.r.set.gate
+	slot, ok := sc.quiet.known(sc.text, from, s, e)
+	if ok {
+		st.restart(from)
+		st.to = e
+		return
+	}
 	if from < st.from || from > st.to {
 		st.restart(from)
 	}
@@ -202,7 +238,7 @@ func (sc *scanner) keywords(from, s, e int) {
 	st.to = e
 	hits := sc.hits[:0]
 	for i = g.next(sc.text, i, e); i < e; i = g.next(sc.text, i+1, e) {
-		for _, n := range g.lists[gateHash(uint32(load(sc.text, i)))&(1<<listBits-1)] {
+		for _, n := range g.keysAt(sc.text, i) {
 			k := &g.keys[n]
 			end := i + len(k.word)
 			switch {
@@ -228,6 +264,9 @@ func (sc *scanner) keywords(from, s, e int) {
 		})
 	}
 	sc.hits = hits
+	if st.last <= from {
+		sc.quiet[slot] = struct{ from, s, e int }{from, s, e}
+	}
 	for _, h := range hits {
 		sc.keyword(h.key, h.at, s, e)
 	}
@@ -236,7 +275,11 @@ func (sc *scanner) keywords(from, s, e int) {
 // matters judges the keyword of k at position i, for a token that ends at e if it is not wide.
 func (sc *scanner) matters(k *gateKey, i, e int) bool {
 	r := k.rule
-	if r.starts != nil && !r.wide && e-i < r.minLen || !hasFold(sc.text, i, k.word) {
+	if !hasFold(sc.text, i, k.word) {
+		return false
+	}
+	sc.gate.last = i + 1
+	if r.starts != nil && !r.wide && e-i < r.minLen {
 		return false
 	}
 	switch {
@@ -271,7 +314,7 @@ func (sc *scanner) valueReaches(v, n int) bool {
 }
 
 // all says that every byte of s is of a class.
-func all(s []byte, class uint8) bool {
+func all(s []byte, class uint16) bool {
 	for _, b := range s {
 		if !is(b, class) {
 			return false

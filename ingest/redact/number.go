@@ -231,6 +231,9 @@ var cardWords = []string{"card", "visa", "maestro", "unionpay", "pan", "credit",
 // count where escapes are not resolved.
 func (sc *scanner) announced(i int, words []string) bool {
 	text := sc.text
+	if i >= 24 && (load(text, i-24)|load(text, i-16)|load(text, i-8))&(0x40*ones) == 0 {
+		return false // digits and signs only, as in a list of numbers
+	}
 	for k, left := i-1, 24; k >= 0 && left > 0 && text[k] != '\n'; k, left = k-1, left-1 {
 		b := text[k]
 		if byteClass[b]&classAnnounce == 0 {

@@ -24,12 +24,14 @@ const (
 	classWord     // \w
 	classStop     // ends a run inside a JSON string: quote, backslash, line break
 	classAnnounce // first letter of a word that announces a phone or card number
+	classBase64   // of either alphabet
+	classNested   // brackets, commas and quotes of JSON, digits and minus
 )
 
 // byteClass holds the class bits of every byte.
 var byteClass = buildByteClass()
 
-func buildByteClass() (t [256]uint8) {
+func buildByteClass() (t [256]uint16) {
 	for c := range 256 {
 		switch b := byte(c); {
 		case b >= '0' && b <= '9':
@@ -50,6 +52,14 @@ func buildByteClass() (t [256]uint8) {
 	for _, b := range []byte(" ()+-./") {
 		t[b] |= classNumber
 	}
+	for c := range t {
+		if t[c]&(classDigit|classUpper|classLower) != 0 || c == '+' || c == '/' || c == '-' || c == '_' {
+			t[c] |= classBase64
+		}
+	}
+	for _, b := range []byte("{}[],\"-0123456789") {
+		t[b] |= classNested
+	}
 	for _, w := range append(phoneWords, cardWords...) {
 		t[w[0]] |= classAnnounce
 		t[w[0]&^0x20] |= classAnnounce
@@ -57,7 +67,7 @@ func buildByteClass() (t [256]uint8) {
 	return t
 }
 
-func is(b byte, class uint8) bool { return byteClass[b]&class != 0 }
+func is(b byte, class uint16) bool { return byteClass[b]&class != 0 }
 
 func isAlnum(b byte) bool { return byteClass[b]&(classDigit|classUpper|classLower) != 0 }
 
@@ -97,12 +107,14 @@ func allNumbers(w uint64) bool {
 // mayNumber is false for most loads that do not begin with four of a number: one of the bytes is a letter.
 func mayNumber(w uint64) bool { return uint32(w)&0xC0C0C0C0 == 0 }
 
-// skip returns the first position, at or a multiple of stride after i, where something needs a second look.
-func (g *grams) skip(text []byte, i int) int {
+// skip returns the first position, at or a multiple of stride after i, where something needs a second look. Before
+// token and number nothing of that kind does.
+func (g *grams) skip(text []byte, i, token, number int) int {
 	for ; i+8 <= len(text); i += stride {
 		w := binary.LittleEndian.Uint64(text[i:])
 		fold := w | folds
-		if g.has(uint32(fold)) || g.has(uint32(fold>>24)) || mayNumber(w) || mayToken(w) && allTokens(w) {
+		if g.has(uint32(fold)) || g.has(uint32(fold>>24)) || mayNumber(w) && i >= number && allNumbers(w) ||
+			mayToken(w) && i >= token && allTokens(w) {
 			return i
 		}
 	}
@@ -110,7 +122,7 @@ func (g *grams) skip(text []byte, i int) int {
 }
 
 // extent returns the run of characters of a class around i that begins at or after from.
-func extent(text []byte, from, i int, class uint8) (s, e int) {
+func extent(text []byte, from, i int, class uint16) (s, e int) {
 	for s = i; s > from && byteClass[text[s-1]]&class != 0; {
 		s--
 	}

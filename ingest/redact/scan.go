@@ -35,6 +35,7 @@ type scanner struct {
 	gate  gateState
 	hits  []hit
 
+	quiet  quietTokens
 	spoken uint8 // of the number at hand
 	sent   bool  // the text under probe is JSON as it came
 
@@ -59,6 +60,7 @@ const (
 func (sc *scanner) scan(text []byte) []match {
 	sc.text, sc.found = text, sc.found[:0]
 	sc.gate.restart(0)
+	sc.quiet = quietTokens{}
 	if sc.dirty {
 		clear(sc.done)
 		sc.dirty = false
@@ -86,7 +88,7 @@ func (sc *scanner) look(text []byte) {
 	secrets, numbers := sc.r.cfg.Secrets, sc.r.phone || sc.r.card || sc.r.iban
 	words := sc.r.words
 	token, number := 0, 0 // ends of what is judged
-	for i := words.skip(text, 0); i < len(text); i = words.skip(text, i+stride) {
+	for i := words.skip(text, 0, token, number); i < len(text); i = words.skip(text, i+stride, token, number) {
 		w := load(text, i)
 		if numbers && i >= number && mayNumber(w) && allNumbers(w) {
 			s, e := extent(text, number, i, classNumber)
@@ -190,7 +192,7 @@ func humped(token []byte) bool { return turnsOf(token)*8 <= len(token)*3 }
 
 // turnsOf counts the changes between small letters, capitals and digits that follow each other directly.
 func turnsOf(token []byte) (turns int) {
-	last := uint8(0)
+	last := uint16(0)
 	for _, b := range token {
 		class := byteClass[b] & (classDigit | classUpper | classLower)
 		if last != 0 && class != 0 && class != last {
