@@ -14,7 +14,7 @@ import (
 type gate struct {
 	bits  [1 << (gateBits - 5)]uint32
 	from  [1<<listBits + 1]uint16 // by hash: where its keys begin in lists
-	lists []uint16
+	lists []gateEntry
 	keys  []gateKey
 }
 
@@ -22,6 +22,12 @@ const (
 	gateBits = 16
 	listBits = 12
 )
+
+// gateEntry is a key and its first three bytes with folds set, or two.
+type gateEntry struct {
+	head, mask uint32
+	key        uint16
+}
 
 // gateKey is a keyword for one of its rules.
 type gateKey struct {
@@ -79,15 +85,19 @@ func newGate(set *ruleSet) *gate {
 	}
 	for h, list := range lists {
 		g.from[h] = uint16(len(g.lists))
-		g.lists = append(g.lists, list...)
+		for _, key := range list {
+			word := []byte(g.keys[key].word)
+			mask := uint32(1<<(8*min(len(word), 3)) - 1)
+			g.lists = append(g.lists, gateEntry{uint32(load(word, 0)|folds) & mask, mask, key})
+		}
 	}
 	g.from[len(lists)] = uint16(len(g.lists))
 	return g
 }
 
-// keysAt are the keys that may begin with the three bytes at i, which are entered.
-func (g *gate) keysAt(text []byte, i int) []uint16 {
-	h := gateHash(uint32(load(text, i))) & (1<<listBits - 1)
+// keysAt are the keys that may begin with the three bytes of v, which are entered.
+func (g *gate) keysAt(v uint32) []gateEntry {
+	h := gateHash(v) & (1<<listBits - 1)
 	return g.lists[g.from[h]:g.from[h+1]]
 }
 
@@ -207,68 +217,85 @@ type gateState struct {
 
 func (st *gateState) restart(from int) { st.from, st.to, st.last, st.wide = from, from, 0, st.wide[:0] }
 
-// quietTokens remembers where in the text tokens stood in which, with what was looked at before them, no keyword
-// stands: identifiers and the ids of a stream come again and again.
-type quietTokens [64]struct{ from, s, e int }
-
-// known says whether text[from:e] and its neighbours are the same as at a place without keywords; slot is where to
-// remember it otherwise.
-func (q *quietTokens) known(text []byte, from, s, e int) (slot int, ok bool) {
-	h := (load(text, s) ^ load(text, e-8)) * 0x9E3779B97F4A7C15 >> 32
-	slot = int((h ^ uint64(e-from)) % uint64(len(q)))
-	o := &q[slot]
-	const left, right = 2, 8 // before a keyword its boundary is looked at, and one may end behind the token
-	return slot, o.e-o.from == e-from && o.e-o.s == e-s && o.from >= left && from >= left && e+right <= len(text) &&
-		bytes.Equal(text[o.from-left:o.e+right], text[from-left:e+right])
+// quietToken is a token in which no keyword stands and which is nothing in base64.
+type quietToken struct {
+	s, e  int // in the text
+	wordy uint8
 }
 
-// keywords judges the keywords of text[from:e], each for the token [s,e), in the order in which they end.
-func (sc *scanner) keywords(from, s, e int) {
-	st, g := &sc.gate, sc.r.set.gate
-	slot, ok := sc.quiet.known(sc.text, from, s, e)
-	if ok {
-		st.restart(from)
-		st.to = e
-		return
-	}
+// Answers that are remembered.
+const (
+	unknown = iota
+	yes
+	no
+)
+
+// quietTokens remembers where quiet tokens stood: identifiers and the ids of a stream come again and again.
+type quietTokens [64]quietToken
+
+// find returns the place of the token [s,e) and whether a quiet one with the same neighbours is there.
+func (q *quietTokens) find(text []byte, s, e int) (o *quietToken, ok bool) {
+	h := (load(text, s) ^ load(text, e-8)) * 0x9E3779B97F4A7C15 >> 32
+	o = &q[(h^uint64(e-s))%uint64(len(q))]
+	const left, right = 2, 8 // the boundary of a keyword is looked at, and one may end behind the token
+	return o, o.e-o.s == e-s && o.s >= left && s >= left && e+right <= len(text) &&
+		bytes.Equal(text[o.s-left:o.e+right], text[s-left:e+right])
+}
+
+// keywords judges the keywords of text[from:e], each for the token [s,e), in the order in which they end. quiet says
+// that none begins in the token; it returns whether none does.
+func (sc *scanner) keywords(from, s, e int, quiet bool) bool {
+	st := &sc.gate
 	if from < st.from || from > st.to {
 		st.restart(from)
 	}
-	i := max(from, st.to)
-	st.to = e
-	hits := sc.hits[:0]
-	for i = g.next(sc.text, i, e); i < e; i = g.next(sc.text, i+1, e) {
-		for _, n := range g.keysAt(sc.text, i) {
-			k := &g.keys[n]
-			end := i + len(k.word)
-			switch {
-			case sc.text[i]|0x20 != k.word[0]|0x20, !k.wide && (end <= s || end > e), !sc.matters(k, i, e):
-			case k.wide:
-				st.wide = append(st.wide, hit{i, k})
-			default:
-				hits = append(hits, hit{i, k})
-			}
-		}
+	sc.hits = sc.hits[:0]
+	if st.to < s {
+		sc.gather(st.to, s, s, e)
+		st.to = s
 	}
+	if !quiet {
+		sc.gather(st.to, e, s, e)
+	}
+	st.to = e
 	for len(st.wide) > 0 && st.wide[0].at < s-lookback-escapes {
 		st.wide = slices.Delete(st.wide, 0, 1)
 	}
 	for _, h := range st.wide {
 		if h.at >= from && h.end() <= e {
-			hits = append(hits, h)
+			sc.hits = append(sc.hits, h)
 		}
 	}
-	if len(hits) > 1 {
-		slices.SortStableFunc(hits, func(a, b hit) int {
+	if len(sc.hits) > 1 {
+		slices.SortStableFunc(sc.hits, func(a, b hit) int {
 			return cmp.Or(cmp.Compare(a.end(), b.end()), cmp.Compare(a.at, b.at), cmp.Compare(a.key.n, b.key.n))
 		})
 	}
-	sc.hits = hits
-	if st.last <= from {
-		sc.quiet[slot] = struct{ from, s, e int }{from, s, e}
-	}
-	for _, h := range hits {
+	for _, h := range sc.hits {
 		sc.keyword(h.key, h.at, s, e)
+	}
+	return st.last <= s
+}
+
+// gather finds the keywords that begin in text[i:until] and may matter to the token [s,e) or to later ones.
+func (sc *scanner) gather(i, until, s, e int) {
+	st, g := &sc.gate, sc.r.set.gate
+	for i = g.next(sc.text, i, until); i < until; i = g.next(sc.text, i+1, until) {
+		v := uint32(load(sc.text, i))
+		for _, entry := range g.keysAt(v) {
+			if (v|folds&0xFFFFFFFF)&entry.mask != entry.head {
+				continue
+			}
+			k := &g.keys[entry.key]
+			end := i + len(k.word)
+			switch {
+			case !k.wide && (end <= s || end > e), !sc.matters(k, i, e):
+			case k.wide:
+				st.wide = append(st.wide, hit{i, k})
+			default:
+				sc.hits = append(sc.hits, hit{i, k})
+			}
+		}
 	}
 }
 

@@ -163,28 +163,52 @@ func (sc *scanner) follow(i int) byte {
 
 // run judges a long token: by the keywords in it and, where something is assigned, before it.
 func (sc *scanner) run(s, e int) {
-	from := s
-	if (assignedTo(sc.text, s, sc.reach(12)) || bytes.IndexByte(sc.text[s:e], '=') >= 0) && !wordy(sc.text[s:e]) {
-		from = max(0, s-sc.reach(lookback))
+	token := sc.text[s:e]
+	seen, quiet := sc.quiet.find(sc.text, s, e)
+	like := uint8(unknown)
+	if quiet {
+		like = seen.wordy
 	}
-	sc.keywords(from, s, e)
-	sc.base64(s, e)
+	from := s
+	if assignedTo(sc.text, s, sc.reach(12)) || bytes.IndexByte(token, '=') >= 0 {
+		if like == unknown {
+			if like = no; wordy(token) {
+				like = yes
+			}
+		}
+		if like == no {
+			from = max(0, s-sc.reach(lookback))
+		}
+	}
+	found := len(sc.found)
+	none := sc.keywords(from, s, e, quiet)
+	if quiet {
+		seen.wordy = like
+		return
+	}
+	if sc.base64(s, e); none && len(sc.found) == found {
+		*seen = quietToken{s, e, like}
+	}
 }
 
 // wordy says that a token is an identifier or a phrase: letters only, in words parted by punctuation or humps.
 // Generated tokens have digits or change case at every second letter.
 func wordy(token []byte) bool {
-	parts := 0
+	const letters = classUpper | classLower
+	parts, turns, last := 0, 0, uint16(0)
 	for _, b := range token {
-		if is(b, classDigit) {
+		class := byteClass[b] & (letters | classDigit)
+		switch {
+		case class == classDigit:
 			return false
-		}
-		if !isAlnum(b) {
+		case class == 0:
 			parts++
+		case class|last == letters:
+			turns++
 		}
+		last = class
 	}
-	turns := turnsOf(token)
-	return parts > 0 && turns == 0 || turns > 0 && humped(token)
+	return parts > 0 && turns == 0 || turns > 0 && turns*8 <= len(token)*3
 }
 
 // humped says that a token changes between small letters, capitals and digits as names do, not as random text does.
