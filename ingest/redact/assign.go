@@ -2,7 +2,7 @@ package redact
 
 import (
 	"bytes"
-	"strings"
+	"slices"
 )
 
 // Names of the rules that are code, not expressions.
@@ -63,12 +63,12 @@ func suffixAllowed(suffix []byte, password bool) bool {
 	if !password && is(suffix[0], classLower) {
 		return false
 	}
-	last := strings.ToLower(strings.TrimLeft(string(suffix), "_-"))
-	if k := strings.LastIndexAny(last, "_-"); k >= 0 {
+	last := bytes.TrimLeft(suffix, "_-")
+	if k := bytes.LastIndexAny(last, "_-"); k >= 0 {
 		last = last[k+1:]
 	}
 	for _, m := range measures {
-		if last == m {
+		if len(last) == len(m) && hasFold(last, 0, m) {
 			return false
 		}
 	}
@@ -113,8 +113,8 @@ func assignedValue(text []byte, i, reach int) (v int, quote byte, spoken bool) {
 
 // skipScheme passes the scheme of an Authorization value.
 func skipScheme(text []byte, i int) int {
-	for _, scheme := range []string{"bearer ", "basic ", "token ", "apikey ", "api-key "} {
-		if len(text) >= i+len(scheme) && strings.EqualFold(string(text[i:i+len(scheme)]), scheme) {
+	for _, scheme := range [...]string{"bearer ", "basic ", "token ", "apikey ", "api-key "} {
+		if hasFold(text, i, scheme) {
 			return i + len(scheme)
 		}
 	}
@@ -151,18 +151,30 @@ func placeholder(v []byte) bool {
 	for _, b := range v[1:] {
 		same = same && b == v[0]
 	}
-	low := strings.ToLower(string(v))
-	if same || strings.HasPrefix(low, "your") || strings.HasPrefix(low, "example") || strings.HasPrefix(low, "xxx") {
+	if same || hasFold(v, 0, "your") || hasFold(v, 0, "example") || hasFold(v, 0, "xxx") {
 		return true
 	}
-	digits := strings.ContainsAny(low, "0123456789")
-	if !digits && (strings.Contains(low, "password") || strings.Contains(low, "secret") || strings.Contains(low, "token") ||
-		strings.Contains(low, "changeme") || strings.Contains(low, "redacted")) {
-		return true
+	if !slices.ContainsFunc(v, func(b byte) bool { return is(b, classDigit) }) {
+		for _, word := range [...]string{"password", "secret", "token", "changeme", "redacted"} {
+			if containsFold(v, word) {
+				return true
+			}
+		}
 	}
-	switch low {
-	case "string", "required", "optional", "undefined", "number", "boolean", "hidden", "process.env":
-		return true
+	for _, word := range [...]string{"string", "required", "optional", "undefined", "number", "boolean", "hidden", "process.env"} {
+		if len(v) == len(word) && hasFold(v, 0, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// containsFold says that low, which is lower case, stands in v in any case.
+func containsFold(v []byte, low string) bool {
+	for i := 0; i+len(low) <= len(v); i++ {
+		if hasFold(v, i, low) {
+			return true
+		}
 	}
 	return false
 }

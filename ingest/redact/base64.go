@@ -18,9 +18,7 @@ func (sc *scanner) base64(s, e int) {
 			i++
 		}
 		start := i
-		for i < e && encodes(sc.text[i]) {
-			i++
-		}
+		i = span(sc.text, i, e, classBase64)
 		if n := i - start; n < minEncoded || n > maxEncoded {
 			continue
 		}

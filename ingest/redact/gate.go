@@ -196,15 +196,27 @@ func tokensOnly(re *syntax.Regexp) bool {
 func (g *gate) next(text []byte, i, e int) int {
 	for ; i < e; i += 6 {
 		w := load(text, i)
-		for k := range 6 {
-			h := gateHash(uint32(w))
-			if g.bits[h>>5]&(1<<(h&31)) != 0 {
-				return min(i+k, e)
-			}
-			w >>= 8
+		switch {
+		case g.has(uint32(w)):
+			return i
+		case g.has(uint32(w >> 8)):
+			return min(i+1, e)
+		case g.has(uint32(w >> 16)):
+			return min(i+2, e)
+		case g.has(uint32(w >> 24)):
+			return min(i+3, e)
+		case g.has(uint32(w >> 32)):
+			return min(i+4, e)
+		case g.has(uint32(w >> 40)):
+			return min(i+5, e)
 		}
 	}
 	return e
+}
+
+func (g *gate) has(v uint32) bool {
+	h := gateHash(v)
+	return g.bits[h>>5]&(1<<(h&31)) != 0
 }
 
 // gateState is what the gate has seen of a text: all of [from,to), where wide are the keywords that matter to tokens
@@ -235,9 +247,9 @@ type quietTokens [64]quietToken
 
 // find returns the place of the token [s,e) and whether a quiet one with the same neighbours is there.
 func (q *quietTokens) find(text []byte, s, e int) (o *quietToken, ok bool) {
-	h := (load(text, s) ^ load(text, e-8)) * 0x9E3779B97F4A7C15 >> 32
-	o = &q[(h^uint64(e-s))%uint64(len(q))]
 	const left, right = 2, 8 // the boundary of a keyword is looked at, and one may end behind the token
+	h := (load(text, max(s-left, 0)) ^ load(text, e+left-8)) * 0x9E3779B97F4A7C15 >> 32
+	o = &q[(h^uint64(e-s))%uint64(len(q))]
 	return o, o.e-o.s == e-s && o.s >= left && s >= left && e+right <= len(text) &&
 		bytes.Equal(text[o.s-left:o.e+right], text[s-left:e+right])
 }

@@ -1,21 +1,34 @@
 package redact
 
+import "math/bits"
+
 // number judges a run of digits, spaces and number signs for account, card and phone numbers, in this order, so
 // that the longer form wins.
 func (sc *scanner) number(s, e int) {
 	text := sc.text
-	digits := 0
+	// Counted without branches: digits, groups of them, whether one of two or more begins with 0, and a plus.
+	digits, groups, last := uint(0), uint(0), uint(0)
+	trunk, zero, plus := uint(0), uint(0), uint(0)
 	for _, b := range text[s:e] {
-		digits += int(byteClass[b] / classDigit & 1)
+		digit := uint(byteClass[b]) / classDigit & 1
+		first := digit &^ last
+		digits, groups, last = digits+digit, groups+first, digit
+		trunk |= zero & digit
+		zero = first & ((uint(b^'0') - 1) >> (bits.UintSize - 1))
+		plus |= (uint(b^'+') - 1) >> (bits.UintSize - 1)
 	}
 	if digits < minDigits {
 		return
 	}
+	upper := sc.r.iban && hasUpper(text, s-longestPrefix, s)
+	sc.spoken = unasked
+	if !upper && plus == 0 && (groups < 2 || trunk == 0 && groups < 3) && (digits < minCard || !sc.r.card) && (!sc.r.phone || !sc.announcedPhone(s, s)) {
+		return // no account, no card; a phone number of so few groups needs a word, or a zero in front
+	}
 	free := s // everything before it is judged
-	if sc.r.iban && hasUpper(text, s-longestPrefix, s) {
+	if upper {
 		free = max(free, sc.ibans(s, e))
 	}
-	sc.spoken = unasked
 	for i := free; i < e; {
 		b := text[i]
 		if !is(b, classDigit) && b != '+' && b != '(' {

@@ -126,10 +126,21 @@ func extent(text []byte, from, i int, class uint16) (s, e int) {
 	for s = i; s > from && byteClass[text[s-1]]&class != 0; {
 		s--
 	}
-	for e = i; e < len(text) && byteClass[text[e]]&class != 0; {
-		e++
+	return s, span(text, i, len(text), class)
+}
+
+// span returns the end of the run of characters of a class that begins at i, at most e.
+func span(text []byte, i, e int, class uint16) int {
+	for t := &byteClass; i+8 <= e; i += 8 {
+		b := text[i : i+8 : i+8]
+		if t[b[0]]&t[b[1]]&t[b[2]]&t[b[3]]&t[b[4]]&t[b[5]]&t[b[6]]&t[b[7]]&class == 0 {
+			break
+		}
 	}
-	return s, e
+	for i < e && byteClass[text[i]]&class != 0 {
+		i++
+	}
+	return i
 }
 
 // grams is a set of three-byte strings, blind to case, as a bit table that may say yes to a few others.
