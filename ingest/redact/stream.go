@@ -104,23 +104,26 @@ func (st *stream) collect(k kind, body []byte) {
 	}
 	for from := 0; from < len(body); {
 		end := lineEnd(body, from)
-		s := from
-		if k == kindSSE {
-			if !bytes.HasPrefix(body[from:end], []byte("data:")) {
-				from = nextLine(body, end)
-				continue
-			}
-			s += len("data:")
-			if s < end && body[s] == ' ' {
-				s++
-			}
-		}
-		if s < end && (body[s] == '{' || body[s] == '[') {
-			st.frame(body, s, end)
-		} else if k == kindSSE {
-			st.add(0, body, s, end)
-		}
+		st.collectLine(k, body, from, end)
 		from = nextLine(body, end)
+	}
+}
+
+// collectLine reads the frame in the line body[s:end], if there is one.
+func (st *stream) collectLine(k kind, body []byte, s, end int) {
+	if k == kindSSE {
+		if !bytes.HasPrefix(body[s:end], []byte("data:")) {
+			return
+		}
+		s += len("data:")
+		if s < end && body[s] == ' ' {
+			s++
+		}
+	}
+	if s < end && (body[s] == '{' || body[s] == '[') {
+		st.frame(body, s, end)
+	} else if k == kindSSE {
+		st.add(0, body, s, end)
 	}
 }
 
