@@ -83,11 +83,11 @@ const (
 func (sc *scanner) announcedPhone(s, i int) bool {
 	if sc.spoken == unasked {
 		sc.spoken = silent
-		if sc.announced(s, phoneWords) {
+		if sc.announced(s, &phoneWords) {
 			sc.spoken = spoken
 		}
 	}
-	return sc.spoken == spoken && (i == s || sc.announced(i, phoneWords))
+	return sc.spoken == spoken && (i == s || sc.announced(i, &phoneWords))
 }
 
 // phoneEnds says whether a number may end before k.

@@ -21,11 +21,10 @@ const (
 	classDigit
 	classUpper
 	classLower
-	classWord     // \w
-	classStop     // ends a run inside a JSON string: quote, backslash, line break
-	classAnnounce // first letter of a word that announces a phone or card number
-	classBase64   // of either alphabet
-	classNested   // brackets, commas and quotes of JSON, digits and minus
+	classWord   // \w
+	classStop   // ends a run inside a JSON string: quote, backslash, line break
+	classBase64 // of either alphabet
+	classNested // brackets, commas and quotes of JSON, digits and minus
 )
 
 // byteClass holds the class bits of every byte.
@@ -60,10 +59,6 @@ func buildByteClass() (t [256]uint16) {
 	for _, b := range []byte("{}[],\"-0123456789") {
 		t[b] |= classNested
 	}
-	for _, w := range append(phoneWords, cardWords...) {
-		t[w[0]] |= classAnnounce
-		t[w[0]&^0x20] |= classAnnounce
-	}
 	return t
 }
 
@@ -84,7 +79,7 @@ func load(text []byte, i int) uint64 {
 		return binary.LittleEndian.Uint64(text[i:])
 	}
 	var last [8]byte
-	copy(last[:], text[i:])
+	copy(last[:], text[min(i, len(text)):])
 	return binary.LittleEndian.Uint64(last[:])
 }
 

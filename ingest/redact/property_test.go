@@ -133,11 +133,28 @@ func TestSkipping_MissesNothing(t *testing.T) {
 		if odd(text) != strange {
 			t.Fatalf("odd(%q) is %v", text, !strange)
 		}
-		if s := w.r.IntN(20); from+s <= len(text) && s <= 16 {
-			upper := bytes.ContainsFunc(text[from:from+s], func(r rune) bool { return r >= 'A' && r <= 'Z' })
-			if hasUpper(text, from, from+s) != upper {
-				t.Fatalf("capital in %q: %v", text[from:from+s], !upper)
-			}
+		upper := bytes.ContainsFunc(text[max(0, from-longestPrefix):from], func(r rune) bool { return r >= 'A' && r <= 'Z' })
+		if hasUpper(text, from) != upper {
+			t.Fatalf("capital before %d of %q: %v", from, text, !upper)
+		}
+		until := from + w.r.IntN(len(text)-from+1)
+		if got, want := count(text, from, until), plainCount(text[from:until]); got != want {
+			t.Fatalf("%q\n got %+v\nwant %+v", text[from:until], got, want)
 		}
 	}
+}
+
+func plainCount(text []byte) (c counted) {
+	for i, b := range text {
+		if !is(b, classDigit) {
+			c.plus = c.plus || b == '+'
+			continue
+		}
+		c.digits++
+		if i == 0 || !is(text[i-1], classDigit) {
+			c.groups++
+			c.trunk = c.trunk || b == '0' && i+1 < len(text) && is(text[i+1], classDigit)
+		}
+	}
+	return c
 }

@@ -144,7 +144,7 @@ func (ref *reference) phone(i int) int {
 		if sc.probe && sc.text[k] == '\\' {
 			left++
 		}
-		for _, w := range phoneWords {
+		for _, w := range slices.Concat(phoneWords[:]...) {
 			if hasFold(sc.text[:i], k, w) && (k == 0 || !isAlnum(sc.prev(k))) {
 				return last
 			}

@@ -15,8 +15,7 @@ type stream struct {
 	nodes  []node
 	leaves []leaf
 
-	shapes [4]shape // of the last frames that were read in full
-	turn   int
+	shapes [16]shape // of frames that were read in full, by how they begin
 	ends   []hole
 }
 
@@ -129,14 +128,12 @@ func (st *stream) collectLine(k kind, body []byte, s, end int) {
 
 // frame reads one frame, body[s:e], and adds its strings to their places.
 func (st *stream) frame(body []byte, s, e int) {
-	for i := range st.shapes {
-		if st.replay(&st.shapes[i], body, s, e) {
-			return
-		}
+	head := (load(body, s) ^ load(body, s+8)*3 ^ load(body, s+16)*5) * 0x9E3779B97F4A7C15 >> 40
+	fresh := &st.shapes[head%uint64(len(st.shapes))]
+	if st.replay(fresh, body, s, e) {
+		return
 	}
 	st.nodes, st.leaves = st.nodes[:0], st.leaves[:0]
-	fresh := &st.shapes[st.turn]
-	st.turn = (st.turn + 1) % len(st.shapes)
 	fresh.s, fresh.e, fresh.holes = s, e, fresh.holes[:0]
 	cur := -1
 	key, skip, index := uint64(0), false, false
