@@ -232,6 +232,7 @@ func (st *gateState) restart(from int) { st.from, st.to, st.last, st.wide = from
 // quietToken is a token in which no keyword stands and which is nothing in base64.
 type quietToken struct {
 	s, e  int // in the text
+	scan  uint32
 	wordy uint8
 }
 
@@ -243,14 +244,15 @@ const (
 )
 
 // quietTokens remembers where quiet tokens stood: identifiers and the ids of a stream come again and again.
-type quietTokens [64]quietToken
+type quietTokens [256]quietToken
 
-// find returns the place of the token [s,e) and whether a quiet one with the same neighbours is there.
-func (q *quietTokens) find(text []byte, s, e int) (o *quietToken, ok bool) {
+// find returns the place of the token [s,e) and whether a quiet one with the same neighbours is there, from the scan
+// of this number.
+func (q *quietTokens) find(text []byte, s, e int, scan uint32) (o *quietToken, ok bool) {
 	const left, right = 2, 8 // the boundary of a keyword is looked at, and one may end behind the token
 	h := (load(text, max(s-left, 0)) ^ load(text, e+left-8)) * 0x9E3779B97F4A7C15 >> 32
 	o = &q[(h^uint64(e-s))%uint64(len(q))]
-	return o, o.e-o.s == e-s && o.s >= left && s >= left && e+right <= len(text) &&
+	return o, o.scan == scan && o.e-o.s == e-s && o.s >= left && s >= left && e+right <= len(text) &&
 		bytes.Equal(text[o.s-left:o.e+right], text[s-left:e+right])
 }
 

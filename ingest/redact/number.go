@@ -8,15 +8,18 @@ import (
 // number judges a run of digits, spaces and number signs for account, card and phone numbers, in this order, so
 // that the longer form wins.
 func (sc *scanner) number(s, e int) {
-	text := sc.text
-	c := count(text, s, e)
-	if c.digits < minDigits {
-		return
+	if c := count(sc.text, s, e); c.digits >= minDigits {
+		sc.counted(c, s, e)
 	}
+}
+
+// counted judges the run [s,e), of which c is known.
+func (sc *scanner) counted(c counted, s, e int) {
+	text := sc.text
 	upper := sc.r.iban && hasUpper(text, s)
 	card := sc.r.card && c.digits >= minCard
 	sc.spoken = unasked
-	if !upper && !card && !c.plus && (c.groups < 2 || !c.trunk && c.groups < 3) && (!sc.r.phone || !sc.announcedPhone(s, s)) {
+	if !upper && !card && c.few() && (!sc.r.phone || !sc.announcedPhone(s, s)) {
 		return // no account, no card; a phone number of so few groups needs a word, or a zero in front
 	}
 	free := s // everything before it is judged
@@ -64,6 +67,9 @@ type counted struct {
 	trunk          bool // a group of two digits or more begins with 0
 	plus           bool
 }
+
+// few says that a number of these groups is a phone number only where a word says so.
+func (c *counted) few() bool { return !c.plus && (c.groups < 2 || !c.trunk && c.groups < 3) }
 
 // count looks at eight bytes of text[s:e] at a time.
 func count(text []byte, s, e int) (c counted) {

@@ -36,6 +36,7 @@ type scanner struct {
 	hits  []hit
 
 	quiet  quietTokens
+	scans  uint32
 	spoken uint8 // of the number at hand
 	sent   bool  // the text under probe is JSON as it came
 
@@ -60,7 +61,9 @@ const (
 func (sc *scanner) scan(text []byte) []match {
 	sc.text, sc.found = text, sc.found[:0]
 	sc.gate.restart(0)
-	sc.quiet = quietTokens{}
+	if sc.scans++; sc.scans == 0 {
+		sc.quiet = quietTokens{} // after four thousand million scans
+	}
 	if sc.dirty {
 		clear(sc.done)
 		sc.dirty = false
@@ -91,10 +94,14 @@ func (sc *scanner) look(text []byte) {
 	for i := words.skip(text, 0, token, number); i < len(text); i = words.skip(text, i+stride, token, number) {
 		w := load(text, i)
 		if numbers && i >= number && mayNumber(w) && allNumbers(w) {
-			s, e := extent(text, number, i, classNumber)
-			if number = e; e-s >= minDigits {
-				sc.phase = phaseNumber
-				sc.number(s, e)
+			sc.phase = phaseNumber
+			if i < number+blockSize/2 && i+blockSize <= len(text) {
+				number = sc.numbers(number, i)
+			} else {
+				s, e := extent(text, number, i, classNumber)
+				if number = e; e-s >= minDigits {
+					sc.number(s, e)
+				}
 			}
 		}
 		if !secrets {
@@ -164,7 +171,7 @@ func (sc *scanner) follow(i int) byte {
 // run judges a long token: by the keywords in it and, where something is assigned, before it.
 func (sc *scanner) run(s, e int) {
 	token := sc.text[s:e]
-	seen, quiet := sc.quiet.find(sc.text, s, e)
+	seen, quiet := sc.quiet.find(sc.text, s, e, sc.scans)
 	like := uint8(unknown)
 	if quiet {
 		like = seen.wordy
@@ -187,7 +194,7 @@ func (sc *scanner) run(s, e int) {
 		return
 	}
 	if sc.base64(s, e); none && len(sc.found) == found {
-		*seen = quietToken{s, e, like}
+		*seen = quietToken{s, e, sc.scans, like}
 	}
 }
 

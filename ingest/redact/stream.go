@@ -15,7 +15,7 @@ type stream struct {
 	nodes  []node
 	leaves []leaf
 
-	shapes [16]shape // of frames that were read in full, by how they begin
+	shapes [64]shape // of frames that were read in full, by how they begin
 	ends   []hole
 }
 
