@@ -13,6 +13,7 @@ import (
 // is cheap to know (what stands before, what is left of the token, whether anything is assigned).
 type gate struct {
 	bits  [1 << (gateBits - 5)]uint32
+	wide  grams                   // first and second three bytes of the keywords that matter to tokens behind them
 	from  [1<<listBits + 1]uint16 // by hash: where its keys begin in lists
 	lists []gateEntry
 	keys  []gateKey
@@ -64,6 +65,10 @@ func newGate(set *ruleSet) *gate {
 				k.shaped = shapeOf(r, word)
 			}
 			g.keys = append(g.keys, k)
+			if k.wide && len(word) > 3 {
+				g.wide.add(uint32(load([]byte(word), 0)))
+				g.wide.add(uint32(load([]byte(word), 1)))
+			}
 			if r.starts == nil || k.asks {
 				g.enter(lists, uint16(len(g.keys)-1), []set3{lettersOf(word, true)})
 				continue
@@ -265,11 +270,11 @@ func (sc *scanner) keywords(from, s, e int, quiet bool) bool {
 	}
 	sc.hits = sc.hits[:0]
 	if st.to < s {
-		sc.gather(st.to, s, s, e)
+		sc.gatherBefore(st.to, s, e)
 		st.to = s
 	}
 	if !quiet {
-		sc.gather(st.to, e, s, e)
+		sc.gather(st.to, s, e)
 	}
 	st.to = e
 	for len(st.wide) > 0 && st.wide[0].at < s-lookback-escapes {
@@ -291,24 +296,57 @@ func (sc *scanner) keywords(from, s, e int, quiet bool) bool {
 	return st.last <= s
 }
 
-// gather finds the keywords that begin in text[i:until] and may matter to the token [s,e) or to later ones.
-func (sc *scanner) gather(i, until, s, e int) {
-	st, g := &sc.gate, sc.r.set.gate
-	for i = g.next(sc.text, i, until); i < until; i = g.next(sc.text, i+1, until) {
-		v := uint32(load(sc.text, i))
-		for _, entry := range g.keysAt(v) {
-			if (v|folds&0xFFFFFFFF)&entry.mask != entry.head {
-				continue
-			}
-			k := &g.keys[entry.key]
-			end := i + len(k.word)
-			switch {
-			case !k.wide && (end <= s || end > e), !sc.matters(k, i, e):
-			case k.wide:
-				st.wide = append(st.wide, hit{i, k})
-			default:
-				sc.hits = append(sc.hits, hit{i, k})
-			}
+// gather finds the keywords that begin in text[i:e] and may matter to the token [s,e) or to later ones.
+func (sc *scanner) gather(i, s, e int) {
+	g := sc.r.set.gate
+	for i = g.next(sc.text, i, e); i < e; i = g.next(sc.text, i+1, e) {
+		sc.keysAt(i, s, e)
+	}
+}
+
+// gatherBefore finds the keywords that begin in text[i:s], where no long token is, and may matter to the token [s,e)
+// or to later ones. Of those that matter to later ones it looks for words of four letters at every second place: the
+// one that is shorter, of JSON web tokens, stands in a long token or is none. Others reach into the token only if
+// they begin in the last bytes.
+func (sc *scanner) gatherBefore(i, s, e int) {
+	g := sc.r.set.gate
+	last := max(i, s-straddle)
+	for k := i; k <= last; k += 2 {
+		v := uint32(load(sc.text, k)) | folds&0xFFFFFFFF
+		if !g.wide.has(v) {
+			continue
+		}
+		if k > i {
+			sc.keysAt(k-1, s, e)
+		}
+		if k < last {
+			sc.keysAt(k, s, e)
+		}
+	}
+	for i = g.next(sc.text, last, s); i < s; i = g.next(sc.text, i+1, s) {
+		sc.keysAt(i, s, e)
+	}
+}
+
+// straddle is more than the bytes of a keyword that are not of a token, such as the colon of a bot token.
+const straddle = 8
+
+// keysAt takes note of the keywords at i.
+func (sc *scanner) keysAt(i, s, e int) {
+	st := &sc.gate
+	v := uint32(load(sc.text, i))
+	for _, entry := range sc.r.set.gate.keysAt(v) {
+		if (v|folds&0xFFFFFFFF)&entry.mask != entry.head {
+			continue
+		}
+		k := &sc.r.set.gate.keys[entry.key]
+		end := i + len(k.word)
+		switch {
+		case !k.wide && (end <= s || end > e), !sc.matters(k, i, e):
+		case k.wide:
+			st.wide = append(st.wide, hit{i, k})
+		default:
+			sc.hits = append(sc.hits, hit{i, k})
 		}
 	}
 }

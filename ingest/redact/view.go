@@ -88,6 +88,14 @@ func (v *view) decode(src []byte, off, ways int) (changed bool) {
 	plain := 0
 	for i := nextOdd(src, 0, ways); i < len(src); i = nextOdd(src, i, ways) {
 		b := src[i]
+		if b == '\\' && ways&backslashes != 0 && i+1 < len(src) && simple[src[i+1]] != 0 {
+			changed = true
+			v.buf = append(append(v.buf, src[plain:i]...), simple[src[i+1]])
+			v.segs = append(v.segs, segment{int32(len(v.buf) - 1), 1, int32(off + i), 2})
+			i += 2
+			plain = i
+			continue
+		}
 		r, n := rune(-1), 0
 		switch {
 		case b == '\\' && ways&backslashes != 0:
@@ -172,19 +180,18 @@ var leads = func() (t [256]uint8) {
 	return t
 }()
 
+// simple is what the escapes of one letter say.
+var simple = [256]byte{'"': '"', '\\': '\\', '/': '/', '\'': '\'', 'n': '\n', 'r': '\n', 't': '\t', 'b': '\t', 'f': '\t'}
+
 // unescape reads one JSON escape sequence; n = 0 when there is none.
 func unescape(s []byte) (r rune, n int) {
 	if len(s) < 2 {
 		return -1, 0
 	}
-	switch s[1] {
-	case '"', '\\', '/', '\'':
-		return rune(s[1]), 2
-	case 'n', 'r':
-		return '\n', 2
-	case 't', 'b', 'f':
-		return '\t', 2
-	case 'u':
+	if c := simple[s[1]]; c != 0 {
+		return rune(c), 2
+	}
+	if s[1] == 'u' {
 		r = hex4(s)
 		if r < 0 {
 			return -1, 0
