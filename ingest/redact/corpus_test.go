@@ -129,7 +129,7 @@ func (w *writer) body() (contentType, body string) {
 			case c < 0x80 && w.r.IntN(8) == 0:
 				fmt.Fprintf(&b, `\u%04x`, c)
 			case c == '"' || c == '\\' || c < ' ':
-				q := quoted(string(text[i : i+1]))
+				q := quoted(text[i : i+1])
 				b.WriteString(q[1 : len(q)-1])
 			default:
 				b.WriteByte(c)

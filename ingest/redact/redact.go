@@ -5,10 +5,12 @@
 // [REDACTED:<rule>]; everything else stays byte for byte as it was, a valid JSON body stays valid and a stream
 // keeps its frames. A body is redacted until another pass finds nothing, so redaction is idempotent by construction.
 //
-// The way of a body: a prefilter looks at every n-th byte for long tokens, digit groups, '@' and a few words
-// (prefilter.go); long tokens meet an automaton over the keywords of all rules (keywords.go); only where a keyword
-// stands in the right place does a rule's expression run, over the token or the few bytes around it (scan.go).
-// Escapes and streams are read through views that remember where each byte came from (view.go, stream.go).
+// The way of a body: one pass over its bytes, eight at a time, finds long tokens, groups of digits and a few words
+// (prefilter.go). In long tokens, and before those to which something is assigned, the first three bytes of every
+// rule's keywords are looked up, and the keyword is judged by its surroundings and by how the rule's expression begins
+// (gate.go, keywords.go, lead.go); only then does the expression run, over the token or the few bytes around it
+// (token.go). Numbers are counted before their groups are read (number.go, list.go). Escapes and streams are read
+// through views that remember where each byte came from (view.go, stream.go). A clean body costs no allocation.
 package redact
 
 import (

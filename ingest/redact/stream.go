@@ -133,8 +133,16 @@ func (st *stream) frame(body []byte, s, e int) {
 	if st.replay(fresh, body, s, e) {
 		return
 	}
-	st.nodes, st.leaves = st.nodes[:0], st.leaves[:0]
 	fresh.s, fresh.e, fresh.holes = s, e, fresh.holes[:0]
+	st.parse(fresh, body, s, e)
+	if s < e && body[s] != '{' {
+		fresh.holes = fresh.holes[:0] // an array's elements are frames of their own
+	}
+}
+
+// parse reads a frame in full and takes down its shape.
+func (st *stream) parse(fresh *shape, body []byte, s, e int) {
+	st.nodes, st.leaves = st.nodes[:0], st.leaves[:0]
 	cur := -1
 	key, skip, index := uint64(0), false, false
 	varies := false
@@ -154,39 +162,30 @@ func (st *stream) frame(body []byte, s, e int) {
 				cur = st.nodes[cur].parent
 			}
 		case b == ',':
-			if cur >= 0 && st.nodes[cur].array {
-				if st.nodes[cur].top {
-					st.flush(body, nil)
-					cur = 0
-				} else {
-					st.nodes[cur].next++
-				}
-			}
+			cur = st.comma(body, cur)
 			skip, index = false, false
 		case b == '"':
 			end := stringEnd(body, i+1, e)
 			text := body[i+1 : end]
-			if cur >= 0 && !st.nodes[cur].array && namesMember(body, end+1, e) {
+			switch {
+			case cur >= 0 && !st.nodes[cur].array && namesMember(body, end+1, e):
 				key, skip, index = nameHash(text), constant(text), isIndex(text)
 				varies = string(text) == "obfuscation"
-			} else if cur >= 0 && index {
+			case cur >= 0 && index:
 				st.nodes[cur].index ^= nameHash(text) + key
-			} else if cur >= 0 && !skip {
+			case cur >= 0 && !skip:
 				at := key
 				if st.nodes[cur].array {
 					at = st.nodes[cur].next
 				}
 				st.leaves = append(st.leaves, leaf{cur, at, i + 1, end, len(fresh.holes)})
 				fresh.holes = append(fresh.holes, hole{s: i + 1, e: end})
-			} else if varies {
+			case varies:
 				fresh.holes = append(fresh.holes, hole{s: i + 1, e: end})
 			}
 			i = end
 		case index && b != '-' && cur >= 0:
-			n := i + 1
-			for n < e && is(body[n], classDigit) {
-				n++
-			}
+			n := span(body, i+1, e, classDigit)
 			st.nodes[cur].index ^= nameHash(body[i:n]) + key
 			i, index = n-1, false
 		case !index:
@@ -196,9 +195,19 @@ func (st *stream) frame(body []byte, s, e int) {
 		}
 	}
 	st.flush(body, fresh)
-	if s < e && body[s] != '{' {
-		fresh.holes = fresh.holes[:0] // an array's elements are frames of their own
+}
+
+// comma ends an element of an array; one of a top-level array was a frame of its own.
+func (st *stream) comma(body []byte, cur int) int {
+	if cur < 0 || !st.nodes[cur].array {
+		return cur
 	}
+	if st.nodes[cur].top {
+		st.flush(body, nil)
+		return 0
+	}
+	st.nodes[cur].next++
+	return cur
 }
 
 func numberEnd(body []byte, i, e int) int {
