@@ -2,7 +2,7 @@ package redact
 
 import (
 	"bytes"
-	"strings"
+	"slices"
 )
 
 // Names of the rules that are code, not expressions.
@@ -33,17 +33,25 @@ func (sc *scanner) assignment(i int, password bool) {
 	if !suffixAllowed(text[suffix:i], password) {
 		return
 	}
-	v, quote, spoken := assignedValue(text, i)
+	v, quote, spoken := assignedValue(text, i, sc.reach(6))
 	if v < 0 {
 		return
 	}
 	end := valueEnd(text, v, quote)
-	value := text[v:end]
+	sc.value(v, end, password, quote != 0, spoken)
+	if escape := bytes.IndexByte(text[v:end], '\\'); sc.probe && escape > 0 { // it may be a line break, which ends the value
+		sc.value(v, v+escape, password, quote != 0, spoken)
+	}
+}
+
+// value judges text[v:end], which is assigned to a name that speaks of a secret.
+func (sc *scanner) value(v, end int, password, quoted, spoken bool) {
+	value := sc.text[v:end]
 	switch {
 	case placeholder(value):
 	case random(value):
 		sc.add(v, end, ruleGeneric)
-	case password && passwordLike(value, quote != 0, spoken):
+	case password && passwordLike(value, quoted, spoken):
 		sc.add(v, end, rulePassword)
 	}
 }
@@ -55,12 +63,12 @@ func suffixAllowed(suffix []byte, password bool) bool {
 	if !password && is(suffix[0], classLower) {
 		return false
 	}
-	last := strings.ToLower(strings.TrimLeft(string(suffix), "_-"))
-	if k := strings.LastIndexAny(last, "_-"); k >= 0 {
+	last := bytes.TrimLeft(suffix, "_-")
+	if k := bytes.LastIndexAny(last, "_-"); k >= 0 {
 		last = last[k+1:]
 	}
 	for _, m := range measures {
-		if last == m {
+		if len(last) == len(m) && hasFold(last, 0, m) {
 			return false
 		}
 	}
@@ -68,9 +76,10 @@ func suffixAllowed(suffix []byte, password bool) bool {
 }
 
 // assignedValue finds where the value assigned to a name that ends at i begins: after an assignment sign or the
-// word "is". quote is the character that delimits it, 0 for none.
-func assignedValue(text []byte, i int) (v int, quote byte, spoken bool) {
-	limit := min(len(text), i+6)
+// word "is". At most reach quotes and blanks stand before the sign; quote is the character that delimits the value, 0
+// for none.
+func assignedValue(text []byte, i, reach int) (v int, quote byte, spoken bool) {
+	limit := min(len(text), i+reach)
 	for i < limit && bytes.IndexByte([]byte("\"'`]\\ \t"), text[i]) >= 0 {
 		i++
 	}
@@ -93,7 +102,7 @@ func assignedValue(text []byte, i int) (v int, quote byte, spoken bool) {
 		i++
 	}
 	i = skipScheme(text, i)
-	for limit = min(len(text), i+3); i < limit && text[i] == '\\'; {
+	for limit = min(len(text), i+reach/2); i < limit && text[i] == '\\'; {
 		i++
 	}
 	if i < len(text) && (text[i] == '"' || text[i] == '\'' || text[i] == '`') {
@@ -104,8 +113,8 @@ func assignedValue(text []byte, i int) (v int, quote byte, spoken bool) {
 
 // skipScheme passes the scheme of an Authorization value.
 func skipScheme(text []byte, i int) int {
-	for _, scheme := range []string{"bearer ", "basic ", "token ", "apikey ", "api-key "} {
-		if len(text) >= i+len(scheme) && strings.EqualFold(string(text[i:i+len(scheme)]), scheme) {
+	for _, scheme := range [...]string{"bearer ", "basic ", "token ", "apikey ", "api-key "} {
+		if hasFold(text, i, scheme) {
 			return i + len(scheme)
 		}
 	}
@@ -142,18 +151,30 @@ func placeholder(v []byte) bool {
 	for _, b := range v[1:] {
 		same = same && b == v[0]
 	}
-	low := strings.ToLower(string(v))
-	if same || strings.HasPrefix(low, "your") || strings.HasPrefix(low, "example") || strings.HasPrefix(low, "xxx") {
+	if same || hasFold(v, 0, "your") || hasFold(v, 0, "example") || hasFold(v, 0, "xxx") {
 		return true
 	}
-	digits := strings.ContainsAny(low, "0123456789")
-	if !digits && (strings.Contains(low, "password") || strings.Contains(low, "secret") || strings.Contains(low, "token") ||
-		strings.Contains(low, "changeme") || strings.Contains(low, "redacted")) {
-		return true
+	if !slices.ContainsFunc(v, func(b byte) bool { return is(b, classDigit) }) {
+		for _, word := range [...]string{"password", "secret", "token", "changeme", "redacted"} {
+			if containsFold(v, word) {
+				return true
+			}
+		}
 	}
-	switch low {
-	case "string", "required", "optional", "undefined", "number", "boolean", "hidden", "process.env":
-		return true
+	for _, word := range [...]string{"string", "required", "optional", "undefined", "number", "boolean", "hidden", "process.env"} {
+		if len(v) == len(word) && hasFold(v, 0, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// containsFold says that low, which is lower case, stands in v in any case.
+func containsFold(v []byte, low string) bool {
+	for i := 0; i+len(low) <= len(v); i++ {
+		if hasFold(v, i, low) {
+			return true
+		}
 	}
 	return false
 }
@@ -164,7 +185,7 @@ func random(v []byte) bool {
 		return false
 	}
 	digits, letters, turns, hex, other := 0, 0, 0, 0, 0
-	last := uint8(0)
+	last := uint16(0)
 	for _, b := range v {
 		class := byteClass[b] & (classDigit | classUpper | classLower)
 		switch {

@@ -59,7 +59,7 @@ func (sc *scanner) address(i int) {
 	for s > 0 && i-s < 64 && (isAlnum(text[s-1]) || bytes.IndexByte([]byte("._%+-"), text[s-1]) >= 0) {
 		s--
 	}
-	if s > 0 && i-s > 1 && text[s-1] == '\\' && bytes.IndexByte([]byte("nrtbf"), text[s]) >= 0 {
+	if s > 0 && (i-s > 1 || sc.sent && (s < 2 || text[s-2] != '\\')) && text[s-1] == '\\' && bytes.IndexByte([]byte("nrtbf"), text[s]) >= 0 {
 		s++ // the letter belongs to an escape
 	}
 	for s < i && (text[s] == '.' || text[s] == '-' || text[s] == '%' || text[s] == '+') {

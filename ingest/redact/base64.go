@@ -13,14 +13,12 @@ func (sc *scanner) base64(s, e int) {
 	if sc.r.inner == nil || e-s < minEncoded {
 		return
 	}
-	for i := s; i < e; {
+	for i := s; e-i >= minEncoded; {
 		for i < e && !encodes(sc.text[i]) {
 			i++
 		}
 		start := i
-		for i < e && encodes(sc.text[i]) {
-			i++
-		}
+		i = span(sc.text, i, e, classBase64)
 		if n := i - start; n < minEncoded || n > maxEncoded {
 			continue
 		}
@@ -55,6 +53,9 @@ func (sc *scanner) encodedAt(s, e int) bool {
 
 // encoded says whether token is the base64 of a text with a credential.
 func (sc *scanner) encoded(token []byte) bool {
+	if !readsASCII(token) {
+		return false
+	}
 	var head [12]byte
 	enc := base64.RawStdEncoding
 	for _, b := range token {
@@ -79,7 +80,27 @@ func (sc *scanner) encoded(token []byte) bool {
 	return len(inner.scan(sc.decoded[:n])) > 0
 }
 
-func encodes(b byte) bool { return isAlnum(b) || b == '+' || b == '/' || b == '-' || b == '_' }
+// readsASCII is false for most tokens that decode to bytes beyond ASCII: of every three bytes in the first twelve the
+// highest bit is known from one character of the token.
+func readsASCII(token []byte) bool {
+	for i := 0; i+4 <= 16; i += 4 {
+		if sextets[token[i]]&32 != 0 || sextets[token[i+1]]&8 != 0 || sextets[token[i+2]]&2 != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// sextets are the values of the characters of both base64 alphabets.
+var sextets = func() (t [256]uint8) {
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
+		t[c] = uint8(i)
+	}
+	t['-'], t['_'] = t['+'], t['/']
+	return t
+}()
+
+func encodes(b byte) bool { return is(b, classBase64) }
 
 func printable(s []byte) bool {
 	for _, b := range s {

@@ -1,27 +1,38 @@
 package redact
 
+import (
+	"math/bits"
+	"slices"
+)
+
 // number judges a run of digits, spaces and number signs for account, card and phone numbers, in this order, so
 // that the longer form wins.
 func (sc *scanner) number(s, e int) {
-	digits := 0
-	for i := s; i < e && digits < minDigits; i++ {
-		if is(sc.text[i], classDigit) {
-			digits++
-		}
+	if c := count(sc.text, s, e); c.digits >= minDigits {
+		sc.counted(c, s, e)
 	}
-	if digits < minDigits {
-		return
+}
+
+// counted judges the run [s,e), of which c is known.
+func (sc *scanner) counted(c counted, s, e int) {
+	text := sc.text
+	upper := sc.r.iban && hasUpper(text, s)
+	card := sc.r.card && c.digits >= minCard
+	sc.spoken = unasked
+	if !upper && !card && c.few() && (!sc.r.phone || !sc.announcedPhone(s, s)) {
+		return // no account, no card; a phone number of so few groups needs a word, or a zero in front
 	}
 	free := s // everything before it is judged
-	if sc.r.iban {
+	if upper {
 		free = max(free, sc.ibans(s, e))
 	}
 	for i := free; i < e; {
-		if !is(sc.text[i], classDigit) && sc.text[i] != '+' && sc.text[i] != '(' {
+		b := text[i]
+		if !is(b, classDigit) && b != '+' && b != '(' {
 			i++
 			continue
 		}
-		if sc.r.card && is(sc.text[i], classDigit) {
+		if card && is(b, classDigit) {
 			if end := sc.cardAt(i); end > 0 {
 				sc.add(i, end, PIICard)
 				i = end
@@ -29,20 +40,75 @@ func (sc *scanner) number(s, e int) {
 			}
 		}
 		if sc.r.phone {
-			if end := sc.phoneAt(i); end > 0 {
+			if end := sc.phoneAt(s, i); end > 0 {
 				sc.add(i, end, PIIPhone)
 				i = end
 				continue
 			}
 		}
-		if !is(sc.text[i], classDigit) {
+		if !is(b, classDigit) {
 			i++
 			continue
 		}
-		for i < e && is(sc.text[i], classDigit) {
+		for i < e && is(text[i], classDigit) {
 			i++
 		}
 	}
+}
+
+const (
+	longestPrefix = 14 // bytes of an IBAN before the digits in which it was noticed
+	minCard       = 13 // digits of the shortest card number
+)
+
+// counted is what is cheap to know of a run of number characters.
+type counted struct {
+	digits, groups int
+	trunk          bool // a group of two digits or more begins with 0
+	plus           bool
+}
+
+// few says that a number of these groups is a phone number only where a word says so.
+func (c *counted) few() bool { return !c.plus && (c.groups < 2 || !c.trunk && c.groups < 3) }
+
+// count looks at eight bytes of text[s:e] at a time.
+func count(text []byte, s, e int) (c counted) {
+	before := uint64(0) // the last byte was a digit; bit 1: a zero that began a group
+	for i := s; i < e; i += 8 {
+		w := load(text, i)
+		if left := e - i; left < 8 {
+			w &= 1<<(8*left) - 1
+		}
+		low := w &^ highs
+		digit := bitsOf((low + (0x80-'0')*ones) &^ (low + (0x80-'9'-1)*ones) &^ w)
+		zero := bitsOf(^((low ^ '0'*ones) + 0x7F*ones | w))
+		first := digit &^ (digit<<1 | before&1)
+		c.digits += bits.OnesCount64(digit)
+		c.groups += bits.OnesCount64(first)
+		leading := first & zero
+		c.trunk = c.trunk || digit&(leading<<1|before>>1) != 0
+		before = digit>>7 | leading>>7<<1
+		plus := w ^ '+'*ones
+		c.plus = c.plus || (plus-ones)&^plus&highs != 0
+	}
+	return c
+}
+
+// bitsOf gathers the highest bits of the eight bytes of w.
+func bitsOf(w uint64) uint64 { return w & highs >> 7 * 0x0102040810204080 >> 56 }
+
+// hasUpper says that a capital stands in the longestPrefix bytes before s.
+func hasUpper(text []byte, s int) bool {
+	if s < longestPrefix {
+		return slices.ContainsFunc(text[:s], func(b byte) bool { return is(b, classUpper) })
+	}
+	return uppers(load(text, s-longestPrefix))|uppers(load(text, s-8)) != 0
+}
+
+// uppers marks the capitals among the eight bytes of w.
+func uppers(w uint64) uint64 {
+	low := w &^ highs
+	return (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ w & highs
 }
 
 // cardAt returns the end of the payment card number that begins at i, or 0. Known prefixes and lengths
@@ -51,7 +117,7 @@ func (sc *scanner) number(s, e int) {
 func (sc *scanner) cardAt(i int) int {
 	text := sc.text
 	before := sc.prev(i)
-	if is(before, classWord) || (before == '.' || before == '-') && is(sc.prev(i-1), classDigit) {
+	if !issued(text[i], sc.follow(i+1)) || is(before, classWord) || (before == '.' || before == '-') && is(sc.prev(i-1), classDigit) {
 		return 0
 	}
 	var digits [20]byte
@@ -64,7 +130,7 @@ func (sc *scanner) cardAt(i int) int {
 			n, group = n+1, group+1
 			if k+1 == len(text) || !is(text[k+1], classDigit) {
 				groups++
-				usual := groups > 1 && group >= 2 || n >= 14 && n <= 16 || n > 12 && n < 20 && announced(text, i, cardWords)
+				usual := groups > 1 && group >= 2 || n >= 14 && n <= 16 || n > 12 && n < 20 && sc.announced(i, &cardWords)
 				if n >= 13 && n <= 19 && usual && sc.cardEnds(k+1, sep) && cardNumber(digits[:n]) {
 					end = k + 1
 				}
@@ -88,6 +154,17 @@ func (sc *scanner) cardEnds(k int, sep byte) bool {
 	next := sc.follow(k + 1)
 	joins := (b == '.' || b == '-' || b == sep) && b != ' '
 	return !joins || !isAlnum(next)
+}
+
+// issued is false for most first two digits that no network uses.
+func issued(a, b byte) bool {
+	switch a {
+	case '2':
+		return b >= '2' && b <= '7'
+	case '8':
+		return b == '1'
+	}
+	return a >= '3' && a <= '6'
 }
 
 func cardNumber(d []byte) bool {
@@ -134,7 +211,7 @@ func luhn(d []byte) bool {
 // ibans removes account numbers (ISO 13616) whose digits stand in [s,e) and returns the end of the last one.
 func (sc *scanner) ibans(s, e int) int {
 	last := 0
-	for i := max(0, s-14); i < e; i++ {
+	for i := max(0, s-longestPrefix); i < e; i++ {
 		if !is(sc.text[i], classUpper) || i < last {
 			continue
 		}
@@ -200,20 +277,40 @@ var ibanLengths = map[string]int{
 	"UA": 29, "VA": 22, "VG": 24, "XK": 20, "YE": 30,
 }
 
-// phoneWords announce a number that is not written in an international form.
-var phoneWords = []string{"phone", "tel", "mobile", "mobil", "cell", "fax", "call", "whatsapp", "handy", "telefon", "sms", "dial"}
+// wordList is words by their first letter.
+type wordList [26][]string
 
-// cardWords announce a card number of an unusual length.
-var cardWords = []string{"card", "visa", "maestro", "unionpay", "pan", "credit", "debit", "karte", "carte", "tarjeta"}
+func newWordList(words ...string) (l wordList) {
+	for _, w := range words {
+		l[w[0]-'a'] = append(l[w[0]-'a'], w)
+	}
+	return l
+}
 
-// announced says whether one of words begins shortly before i, on the same line.
-func announced(text []byte, i int, words []string) bool {
-	for k := i - 1; k >= max(0, i-24) && text[k] != '\n'; k-- {
-		if !is(text[k], classLower|classUpper) || k > 0 && isAlnum(text[k-1]) {
+var (
+	// phoneWords announce a number that is not written in an international form.
+	phoneWords = newWordList("phone", "tel", "mobile", "mobil", "cell", "fax", "call", "whatsapp", "handy", "telefon", "sms", "dial")
+	// cardWords announce a card number of an unusual length.
+	cardWords = newWordList("card", "visa", "maestro", "unionpay", "pan", "credit", "debit", "karte", "carte", "tarjeta")
+)
+
+// announced says whether one of words begins within 24 characters before i, on the same line. A backslash does not
+// count where escapes are not resolved.
+func (sc *scanner) announced(i int, words *wordList) bool {
+	text := sc.text
+	if i >= 24 && (load(text, i-24)|load(text, i-16)|load(text, i-8))&(0x40*ones) == 0 {
+		return false // digits and signs only, as in a list of numbers
+	}
+	for k, left := i-1, 24; k >= 0 && left > 0 && text[k] != '\n'; k, left = k-1, left-1 {
+		b := text[k]
+		if !isLetter(b) {
+			if b == '\\' && sc.probe {
+				left++
+			}
 			continue
 		}
-		for _, w := range words {
-			if text[k]|0x20 == w[0] && hasFold(text[:i], k, w) {
+		for _, w := range words[b&0x1F-1] {
+			if hasFold(text[:i], k, w) && (k == 0 || !isAlnum(sc.prev(k))) {
 				return true
 			}
 		}

@@ -11,16 +11,25 @@ type phoneGroups struct {
 	total int
 }
 
-// phoneAt returns the end of the phone number that begins at i, or 0. A number counts as one when it is written
-// like one: with a leading plus (ITU-T E.164), in the groups of the North American plan, with a trunk or
-// international zero and groups, or announced by a word such as "phone". A bare run of digits is none.
-func (sc *scanner) phoneAt(i int) int {
+// phoneAt returns the end of the phone number that begins at i, or 0; the run of number characters around it begins
+// at s. A number counts as one when it is written like one: with a leading plus (ITU-T E.164), in the groups of the
+// North American plan, with a trunk or international zero and groups, or announced by a word such as "phone". A bare
+// run of digits is none.
+func (sc *scanner) phoneAt(s, i int) int {
+	text := sc.text
 	before := sc.prev(i)
 	if is(before, classWord) || (before == '.' || before == '-' || before == '+') && isAlnum(sc.prev(i-1)) || (before == '/' || before == ':') && is(sc.prev(i-1), classDigit) {
 		return 0
 	}
-	if sc.text[i] == '+' {
+	if text[i] == '+' {
 		return sc.international(i)
+	}
+	k := i
+	if text[k] == '(' {
+		k++
+	}
+	if first := sc.follow(k); first != '0' && !american(text, k) && !sc.announcedPhone(s, i) {
+		return 0
 	}
 	g := sc.groups(i)
 	if g.n == 0 || g.total < minDigits || g.n == 2 && g.sep[1] == '.' && g.first[0] != '0' {
@@ -29,17 +38,56 @@ func (sc *scanner) phoneAt(i int) int {
 	if before == ' ' && g.n > 1 && g.sep[1] == ' ' && is(sc.prev(i-1), classDigit) {
 		return 0 // the middle of a longer number
 	}
-	if end := northAmerican(&g, sc.text[i] == '('); end > 0 && sc.phoneEnds(end) {
+	if end := northAmerican(&g, text[i] == '('); end > 0 && sc.phoneEnds(end) {
 		return end
 	}
 	if end := trunkZero(&g); end > 0 && sc.phoneEnds(end) {
 		return end
 	}
 	last := g.end[g.n-1]
-	if g.total <= 15 && !g.date() && sc.phoneEnds(last) && announced(sc.text, i, phoneWords) {
+	if g.total <= 15 && !g.date() && sc.phoneEnds(last) && sc.announcedPhone(s, i) {
 		return last
 	}
 	return 0
+}
+
+// american says whether what begins at k may be [1] NXX NXX XXXX: a first group of three digits and a second, or a 1.
+func american(text []byte, k int) bool {
+	if k+12 > len(text) {
+		return false
+	}
+	digit := func(i int) bool { return is(text[i], classDigit) }
+	if !digit(k + 1) {
+		return text[k] == '1'
+	}
+	if !digit(k+2) || digit(k+3) {
+		return false
+	}
+	for k += 4; k < len(text) && !digit(k); k++ {
+		if !is(text[k], classNumber) {
+			return false
+		}
+	}
+	return k+3 < len(text) && digit(k+1) && digit(k+2) && !digit(k+3)
+}
+
+// What is known of a phone word before the run of number characters at hand.
+const (
+	unasked = iota
+	silent
+	spoken
+)
+
+// announcedPhone says whether a phone word stands before i. No word stands in a run of number characters, so for
+// the run that begins at s the text before it is asked once if the answer is no.
+func (sc *scanner) announcedPhone(s, i int) bool {
+	if sc.spoken == unasked {
+		sc.spoken = silent
+		if sc.announced(s, &phoneWords) {
+			sc.spoken = spoken
+		}
+	}
+	return sc.spoken == spoken && (i == s || sc.announced(i, &phoneWords))
 }
 
 // phoneEnds says whether a number may end before k.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -66,9 +68,9 @@ func isProse(l string) bool {
 	return len(l) > 50 && strings.HasSuffix(l, ".") && !strings.ContainsAny(l, "{}=<>_/@") && !isTalk(l)
 }
 
-func isTalk(l string) bool {
-	return strings.HasSuffix(l, ".") && regexp.MustCompile(`(?i)passw|secret|bearer|basic|token|key`).MatchString(l)
-}
+var talk = regexp.MustCompile(`(?i)passw|secret|bearer|basic|token|key`)
+
+func isTalk(l string) bool { return strings.HasSuffix(l, ".") && talk.MatchString(l) }
 
 func chat(t testing.TB, size int) []byte {
 	text := string(filled(t, size/3, isProse))
@@ -76,8 +78,13 @@ func chat(t testing.TB, size int) []byte {
 		quoted(text), quoted(text[:len(text)/2]), quoted(text[len(text)/2:])))
 }
 
-func BenchmarkBody(b *testing.B) {
-	r := newTest(b)
+// benchBody is a clean body, or nearly, of one kind.
+type benchBody struct {
+	name, contentType string
+	body              []byte
+}
+
+func benchBodies(b testing.TB) []benchBody {
 	code := func(l string) bool { return strings.ContainsAny(l, "{}()=;") && !strings.Contains(l, "base64") }
 	digits := func(l string) bool {
 		n := 0
@@ -95,26 +102,71 @@ func BenchmarkBody(b *testing.B) {
 		numbers = append(numbers, fmt.Sprintf("%d.%06d", i*7919%1000, i*104729%1000000))
 	}
 	escaped, _ := json.Marshal(string(filled(b, 16<<10, code)))
-	for _, tc := range []struct {
-		name, contentType string
-		body              []byte
-	}{
+	rng := rand.New(rand.NewPCG(1, 2))
+	blob := []byte(random62(rng, base64s, 64<<10))
+	source := sources(b, 128<<10)
+	stream := sse("openai", string(prose[:1<<10]), 5)
+	long := strings.ReplaceAll(stream, "chatcmpl-1", "chatcmpl-9Xk2LmQ7ZpR4tV8bN1cD3fG5hJ6")
+	return []benchBody{
 		{"prose_1KB", "text/plain", prose[:1<<10]},
 		{"prose_64KB", "text/plain", prose[:64<<10]},
 		{"prose_1MB", "text/plain", prose},
 		{"talk_of_passwords_16KB", "text/plain", filled(b, 16<<10, isTalk)},
 		{"chat_1.5KB", "application/json", chat(b, 1100)},
-		{"chat_64KB", "application/json", chat(b, 64<<10)},
+		{"chat_64KB", "application/json", chat(b, 96<<10)},
+		{"chat_256KB", "application/json", chat(b, 384<<10)},
+		{"chat_1MB", "application/json", chat(b, 1536<<10)},
 		{"code_64KB", "text/plain", filled(b, 64<<10, code)},
 		{"code_in_json_16KB", "application/json", escaped},
+		{"source_128KB", "text/plain", source},
+		{"source_in_json_128KB", "application/json", []byte(`{"messages":[{"role":"user","content":` + quoted(string(source)) + `}]}`)},
 		{"digits_64KB", "text/plain", filled(b, 64<<10, digits)},
 		{"numbers_json_40KB", "application/json", []byte(`{"embedding":[` + strings.Join(numbers, ",") + `]}`)},
-		{"sse_openai_32KB", "text/event-stream", []byte(sse("openai", string(prose[:1<<10]), 5))},
+		{"base64_64KB", "application/json", []byte(`{"image_url":{"url":"data:image/png;base64,` + string(blob) + `"}}`)},
+		{"sse_openai_32KB", "text/event-stream", []byte(stream)},
+		{"sse_openai_long_id_36KB", "text/event-stream", []byte(long)},
+		{"sse_anthropic_32KB", "text/event-stream", []byte(sse("anthropic", string(prose[:1<<10]), 5))},
+		{"sse_responses_48KB", "text/event-stream", []byte(sse("responses", string(prose[:1<<10]), 5))},
+		{"sse_gemini_24KB", "text/event-stream", []byte(sse("gemini", string(prose[:2<<10]), 20))},
+		{"ndjson_20KB", "application/x-ndjson", []byte(sse("ndjson", string(prose[:1<<10]), 5))},
 		{"chat_1.5KB_one_secret", "application/json", bytes.Replace(chat(b, 1100), []byte("helpful"), []byte(key), 1)},
 		{"chat_64KB_one_secret", "application/json", bytes.Replace(chat(b, 64<<10), []byte("helpful"), []byte(key), 1)},
 		{"chinese_16KB", "application/json", []byte(`{"a":` + quoted(strings.Repeat("我们的系统支持流式输出，并且可以按团队统计费用。", 230)) + `}`)},
+		{"accents_16KB", "application/json", []byte(`{"a":` + quoted(strings.Repeat("Zażółć gęślą jaźń — “quoted” text, déjà vu façade, Съешь же ещё этих мягких. ", 180)) + `}`)},
 		{"ascii_escaped_json_16KB", "application/json", []byte(`{"a":"` + strings.Repeat(`caf\u00e9 and some other words here to read, `, 380) + `"}`)},
-	} {
+	}
+}
+
+// sources is real code that repeats nothing, the rest of this repository: up to n bytes of it.
+func sources(t testing.TB, n int) []byte {
+	t.Helper()
+	files, err := filepath.Glob("../../*/*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") || strings.Contains(name, "redact") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(text, []byte("Credential=AKI")) {
+			continue // not clean
+		}
+		if b.Write(text); b.Len() >= n {
+			return b.Bytes()[:n]
+		}
+	}
+	t.Fatalf("only %d bytes of source", b.Len())
+	return nil
+}
+
+func BenchmarkBody(b *testing.B) {
+	r := newTest(b)
+	for _, tc := range benchBodies(b) {
 		b.Run(tc.name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(tc.body)))

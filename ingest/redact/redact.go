@@ -5,17 +5,18 @@
 // [REDACTED:<rule>]; everything else stays byte for byte as it was, a valid JSON body stays valid and a stream
 // keeps its frames. A body is redacted until another pass finds nothing, so redaction is idempotent by construction.
 //
-// The way of a body: a prefilter looks at every n-th byte for long tokens, digit groups, '@' and a few words
-// (prefilter.go); long tokens meet an automaton over the keywords of all rules (keywords.go); only where a keyword
-// stands in the right place does a rule's expression run, over the token or the few bytes around it (scan.go).
-// Escapes and streams are read through views that remember where each byte came from (view.go, stream.go).
+// The way of a body: one pass over its bytes, eight at a time, finds long tokens, groups of digits and a few words
+// (prefilter.go). In long tokens, and before those to which something is assigned, the first three bytes of every
+// rule's keywords are looked up, and the keyword is judged by its surroundings and by how the rule's expression begins
+// (gate.go, keywords.go, lead.go); only then does the expression run, over the token or the few bytes around it
+// (token.go). Numbers are counted before their groups are read (number.go, list.go). Escapes and streams are read
+// through views that remember where each byte came from (view.go, stream.go). A clean body costs no allocation.
 package redact
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -41,10 +42,9 @@ const (
 type Redactor struct {
 	cfg      Config
 	set      *ruleSet
-	words    *grams
+	words    *wordSet
 	inner    *Redactor // for decoded base64: secrets only; nil in itself
 	disabled map[string]bool
-	seed     maphash.Seed
 	pool     sync.Pool
 
 	email, phone, card, iban bool
@@ -71,7 +71,7 @@ func New(cfg Config) (*Redactor, error) {
 
 func newRedactor(cfg Config, set *ruleSet) *Redactor {
 	r := &Redactor{
-		cfg: cfg, set: set, words: newWords(), disabled: map[string]bool{}, seed: maphash.MakeSeed(),
+		cfg: cfg, set: set, words: newWords(), disabled: map[string]bool{},
 		email: slices.Contains(cfg.PII, PIIEmail), phone: slices.Contains(cfg.PII, PIIPhone),
 		card: slices.Contains(cfg.PII, PIICard), iban: slices.Contains(cfg.PII, PIIIBAN),
 	}
@@ -193,16 +193,17 @@ func (sc *scanner) readLayers(k kind, body []byte) {
 	text := body
 	var parent *view
 	for depth := 0; ; depth++ {
+		sent := depth == 0 && (k == kindJSON || k == kindSSE)
 		escaped := bytes.IndexByte(text, '\\') >= 0
 		encoded := ways == percents && depth == 0 && bytes.ContainsAny(text, "%+")
 		switch {
 		case depth == 0 && !escaped && !encoded && !odd(text), depth > 0 && !escaped && !encoded:
 			sc.take(text, parent)
 			return
-		case depth == 0 && (k == kindJSON || k == kindSSE):
-			if harmless(text) && !odd(text) && !sc.suspect(text) {
-				return
-			}
+		case ways == backslashes && harmless(text) && (depth > 0 || !odd(text)) && !sc.suspect(text, sent):
+			return
+		case sent:
+			// what it says is scanned instead
 		default:
 			sc.take(text, parent)
 		}
@@ -220,17 +221,15 @@ func (sc *scanner) readLayers(k kind, body []byte) {
 	}
 }
 
-// harmless reports that all escapes of text are white space, quotes and backslashes: they part tokens in the text
-// as they do in what it says, so text can be judged without resolving them.
+// harmless reports that all escapes of text are white space, quotes and backslashes or none at all: they part tokens
+// in the text as they do in what it says, so text can be judged without resolving them.
 func harmless(text []byte) bool {
 	for i := bytes.IndexByte(text, '\\'); i >= 0; {
 		i++
 		if i >= len(text) {
 			return true
 		}
-		switch text[i] {
-		case 'n', 't', 'r', 'b', 'f', '"', '\\':
-		default:
+		if text[i] == 'u' || text[i] == '/' || text[i] == '\'' {
 			return false
 		}
 		// An escaped backslash may begin an escape of the next layer: \\u0073.
@@ -243,11 +242,11 @@ func harmless(text []byte) bool {
 	return true
 }
 
-// suspect says whether a text with its escapes still in it may hold something.
-func (sc *scanner) suspect(text []byte) bool {
-	sc.probe = true
+// suspect says whether a text with its escapes still in it may hold something; sent is JSON as it came.
+func (sc *scanner) suspect(text []byte, sent bool) bool {
+	sc.probe, sc.sent = true, sent
 	found := len(sc.scan(text)) > 0
-	sc.probe = false
+	sc.probe, sc.sent = false, false
 	return found
 }
 

@@ -3,6 +3,8 @@ package redact
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
+	"math/bits"
 	"slices"
 )
 
@@ -155,14 +157,25 @@ func jsonRegions(body []byte, s, e int, visit func(region) bool) bool {
 
 // stringEnd returns the position of the quote that ends the JSON string whose inside begins at i, or where it is cut.
 func stringEnd(body []byte, i, e int) int {
-	for ; i < e; i++ {
-		if byteClass[body[i]]&classStop == 0 {
-			continue
+	for i < e {
+		if i+8 <= e {
+			w := binary.LittleEndian.Uint64(body[i:])
+			quote, slash, line := w^'"'*ones, w^'\\'*ones, w^'\n'*ones
+			m := ((quote-ones)&^quote | (slash-ones)&^slash | (line-ones)&^line) & highs
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) / 8
 		}
-		if body[i] != '\\' {
+		switch {
+		case byteClass[body[i]]&classStop == 0:
+			i++
+		case body[i] != '\\':
 			return i
+		default:
+			i += 2
 		}
-		i++
 	}
 	return e
 }

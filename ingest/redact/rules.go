@@ -21,6 +21,7 @@ type rule struct {
 	stop     []string
 	allow    []string // expressions that excuse the secret
 	starts   []literal
+	lead     lead     // how a match begins, where starts is set
 	boundary bool     // begins with \b
 	context  bool     // keyword, assignment sign, value
 	inside   []string // keywords of a context rule that stand in the value
@@ -39,7 +40,7 @@ type ruleSet struct {
 	rules []*rule
 	words []string   // keyword id -> keyword
 	byKey [][]uint16 // keyword id -> rule ids
-	auto  *automaton
+	gate  *gate
 }
 
 // rulesFile is the part of the gitleaks rule format (its config.toml, version 8) that applies to text.
@@ -93,7 +94,7 @@ var skipped = []string{"generic-api-key", "curl-auth-header", "curl-auth-user", 
 var wideRules = []string{"facebook-access-token", "sidekiq-sensitive-url", "microsoft-teams-webhook", "sourcegraph-access-token",
 	"nytimes-access-token", "jwt", "jwt-base64"}
 
-// newRuleSet reads the gitleaks rules and ours and builds the automaton over all keywords.
+// newRuleSet reads the gitleaks rules and ours and builds the gate over all keywords.
 func newRuleSet(disabled []string) (*ruleSet, error) {
 	var file rulesFile
 	if err := toml.Unmarshal([]byte(config.DefaultConfig), &file); err != nil {
@@ -140,9 +141,8 @@ func newRuleSet(disabled []string) (*ruleSet, error) {
 			return nil, err
 		}
 	}
-	var err error
-	set.auto, err = newAutomaton(set.words)
-	return set, err
+	set.gate = newGate(set)
+	return set, nil
 }
 
 // assignSign is the part of an expression by which gitleaks' context rules are known.
@@ -174,7 +174,7 @@ func (r *rule) analyse(keywords []string) error {
 			return nil
 		}
 	}
-	r.starts, r.boundary = starts, boundary
+	r.starts, r.boundary, r.lead = starts, boundary, leadOf(tree)
 	return nil
 }
 

@@ -108,5 +108,5 @@ func TestRules_EveryRuleFindsWhatItDescribes(t *testing.T) {
 	}
 }
 
-// keyword returns a keyword by its id, read back from the automaton's rules.
+// keyword returns a keyword by its id, read back from the rule set.
 func (r *Redactor) keyword(id int) string { return r.set.words[id] }

@@ -2,15 +2,23 @@ package redact
 
 import (
 	"bytes"
-	"hash/maphash"
 	"slices"
 )
 
 // match is a finding in the text under scan.
 type match struct {
-	s, e int
-	rule string
+	s, e  int
+	rule  string
+	phase uint8
 }
+
+// Phases of a scan, in the order in which their findings count where two are equal.
+const (
+	phaseRun = iota
+	phaseWord
+	phaseNumber
+	phaseAt
+)
 
 // scanner is the working memory of one redaction. It is not safe for concurrent use; Redactor pools it.
 type scanner struct {
@@ -23,9 +31,14 @@ type scanner struct {
 	done  []int // per rule: end of what was examined in this text
 	dirty bool  // done holds something
 
-	// harmless remembers tokens, with what was looked at before them, in which no keyword stands: identifiers and
-	// the ids of a stream come again and again. The verdict depends on these bytes alone.
-	harmless [512]uint64
+	phase uint8
+	gate  gateState
+	hits  []hit
+
+	quiet  quietTokens
+	scans  uint32
+	spoken uint8 // of the number at hand
+	sent   bool  // the text under probe is JSON as it came
 
 	layers  [maxLayers]view
 	cuts    []cut
@@ -39,31 +52,25 @@ const (
 	before   = 128  // bytes before a keyword that stands inside a token
 	beyond   = 2048 // bytes after the keyword
 	around   = 200  // bytes after the token, for rules that go beyond it
-	maxKnown = 256  // bytes of a token that is remembered as harmless
 	lookback = 72   // bytes before a token that can hold "keyword = "
+	escapes  = 40   // bytes by which escapes can lengthen such a distance
+	slack    = 6    // bytes of a value that valueAfter may have passed
 )
 
 // scan finds everything in text. The result is valid until the next scan.
 func (sc *scanner) scan(text []byte) []match {
 	sc.text, sc.found = text, sc.found[:0]
+	sc.gate.restart(0)
+	if sc.scans++; sc.scans == 0 {
+		sc.quiet = quietTokens{} // after four thousand million scans
+	}
 	if sc.dirty {
 		clear(sc.done)
 		sc.dirty = false
 	}
-	if sc.r.cfg.Secrets {
-		for s, e := nextRun(text, 0); s >= 0; s, e = nextRun(text, e) {
-			sc.run(s, e)
-		}
-		for i := sc.r.words.next(text, 0); i >= 0; i = sc.r.words.next(text, i+2) {
-			sc.word(i)
-		}
-	}
-	if sc.r.phone || sc.r.card || sc.r.iban {
-		for s, e := nextNumber(text, 0); s >= 0; s, e = nextNumber(text, e) {
-			sc.number(s, e)
-		}
-	}
+	sc.look(text)
 	if sc.r.email || sc.r.cfg.Secrets {
+		sc.phase = phaseAt
 		for i := bytes.IndexByte(text, '@'); i >= 0; {
 			sc.at(i)
 			next := bytes.IndexByte(text[i+1:], '@')
@@ -73,7 +80,48 @@ func (sc *scanner) scan(text []byte) []match {
 			i += 1 + next
 		}
 	}
+	if len(sc.found) > 1 {
+		slices.SortStableFunc(sc.found, func(a, b match) int { return int(a.phase) - int(b.phase) })
+	}
 	return sc.found
+}
+
+// look finds long tokens, announcing words and written numbers in one pass.
+func (sc *scanner) look(text []byte) {
+	secrets, numbers := sc.r.cfg.Secrets, sc.r.phone || sc.r.card || sc.r.iban
+	words := sc.r.words
+	token, number := 0, 0 // ends of what is judged
+	for i := words.skip(text, 0, token, number); i < len(text); i = words.skip(text, i+stride, token, number) {
+		w := load(text, i)
+		if numbers && i >= number && mayNumber(w) && allNumbers(w) {
+			sc.phase = phaseNumber
+			if i < number+blockSize/2 && i+blockSize <= len(text) {
+				number = sc.numbers(number, i)
+			} else {
+				s, e := extent(text, number, i, classNumber)
+				if number = e; e-s >= minDigits {
+					sc.number(s, e)
+				}
+			}
+		}
+		if !secrets {
+			continue
+		}
+		if i >= token && mayToken(w) && allTokens(w) {
+			s, e := extent(text, token, i, classToken)
+			if token = e; e-s >= minRun {
+				sc.phase = phaseRun
+				sc.run(s, e)
+			}
+		}
+		sc.phase = phaseWord
+		if fold := w | folds; words.has(uint32(fold)) {
+			sc.word(i)
+		}
+		if fold := w | folds; words.has(uint32(fold >> 24)) {
+			sc.word(i + 3)
+		}
+	}
 }
 
 // add records a finding unless it is allowed or was put there by a redaction.
@@ -90,7 +138,7 @@ func (sc *scanner) add(s, e int, rule string) {
 	if bytes.Contains(secret, []byte("REDACTED")) {
 		return
 	}
-	sc.found = append(sc.found, match{s, e, rule})
+	sc.found = append(sc.found, match{s, e, rule, sc.phase})
 }
 
 // prev is the character before i as a reader sees it: the letter of an escape such as \n is a space.
@@ -104,244 +152,20 @@ func (sc *scanner) prev(i int) byte {
 	return sc.text[i-1]
 }
 
+// reach is n bytes of what a text says; where its escapes are not resolved they may take more of it.
+func (sc *scanner) reach(n int) int {
+	if sc.probe {
+		return n + escapes
+	}
+	return n
+}
+
 // follow is the character at i, or a space at the end.
 func (sc *scanner) follow(i int) byte {
 	if i >= len(sc.text) {
 		return ' '
 	}
 	return sc.text[i]
-}
-
-// run judges a long token: the automaton looks for keywords in it and, where something is assigned, before it.
-func (sc *scanner) run(s, e int) {
-	set := sc.r.set
-	from := s
-	if (assignedTo(sc.text, s) || bytes.IndexByte(sc.text[s:e], '=') >= 0) && !wordy(sc.text[s:e]) {
-		from = max(0, s-lookback)
-	}
-	known := &sc.harmless[0]
-	sum := uint64(0)
-	if e-from <= maxKnown {
-		sum = maphash.Bytes(sc.r.seed, sc.text[max(0, from-1):e])
-		if known = &sc.harmless[sum%uint64(len(sc.harmless))]; *known == sum {
-			return
-		}
-	}
-	found, hits := len(sc.found), false
-	a, state := set.auto, 0
-	for i := from; i < e; i++ {
-		state = int(a.next[state&stateBits<<a.shift|int(a.class[sc.text[i]])])
-		if state&hitBit != 0 {
-			hits = true
-			for _, id := range a.outs[state&stateBits] {
-				sc.keyword(int(id), i+1-int(a.size[id]), s, e)
-			}
-		}
-	}
-	sc.base64(s, e)
-	if sum != 0 && !hits && len(sc.found) == found {
-		*known = sum
-	}
-}
-
-// wordy says that a token is an identifier or a phrase: letters only, in words parted by punctuation or humps.
-// Generated tokens have digits or change case at every second letter.
-func wordy(token []byte) bool {
-	parts := 0
-	for _, b := range token {
-		if is(b, classDigit) {
-			return false
-		}
-		if !isAlnum(b) {
-			parts++
-		}
-	}
-	turns := turnsOf(token)
-	return parts > 0 && turns == 0 || turns > 0 && humped(token)
-}
-
-// humped says that a token changes between small letters, capitals and digits as names do, not as random text does.
-func humped(token []byte) bool { return turnsOf(token)*8 <= len(token)*3 }
-
-// turnsOf counts the changes between small letters, capitals and digits that follow each other directly.
-func turnsOf(token []byte) (turns int) {
-	last := uint8(0)
-	for _, b := range token {
-		class := byteClass[b] & (classDigit | classUpper | classLower)
-		if last != 0 && class != 0 && class != last {
-			turns++
-		}
-		last = class
-	}
-	return turns
-}
-
-// assignedTo says whether something is assigned to the token at s: an assignment sign, a comma or the word "is"
-// stands before it.
-func assignedTo(text []byte, s int) bool {
-	for i, n := s-1, 0; i >= 0 && n < 12; i, n = i-1, n+1 {
-		switch b := text[i]; b {
-		case ' ', '\t', '\n', '\r', '"', '\'', '`', '\\', '[', '{', '(':
-			continue
-		case '=', ':', '>', ',', '|':
-			return true
-		default:
-			if i > 0 && text[i-1] == '\\' { // \n and kin before the token
-				continue
-			}
-			return i >= 2 && n > 0 && b|0x20 == 's' && text[i-1]|0x20 == 'i' && text[i-2] == ' '
-		}
-	}
-	return false
-}
-
-// keyword judges a keyword at position at, belonging to the token [s,e).
-func (sc *scanner) keyword(id, at, s, e int) {
-	for _, n := range sc.r.set.byKey[id] {
-		r := sc.r.set.rules[n]
-		if r.source == "" {
-			sc.assignment(at+int(sc.r.set.auto.size[id]), false)
-			continue
-		}
-		size := int(sc.r.set.auto.size[id])
-		switch {
-		case r.context && !slices.Contains(r.inside, sc.r.set.words[id]):
-			sc.contextRule(r, int(n), at, size, e)
-		case at < sc.done[n], r.starts != nil && !r.wide && e-at < r.minLen, r.starts != nil && !r.beginsAt(sc, at):
-		case !r.wide && at+size <= s:
-			// the keyword ended before the token: it is context, and this rule wants it inside
-		case sc.probe && (r.wide || r.starts == nil):
-			sc.found = append(sc.found, match{at, e, r.name})
-		default:
-			sc.tokenRule(r, int(n), at, e)
-		}
-	}
-}
-
-// tokenRule runs a rule whose keyword stands in the secret or near it.
-func (sc *scanner) tokenRule(r *rule, n, at, e int) {
-	lo, hi := at, min(e, at+max(r.maxLen, beyond))
-	if r.starts == nil {
-		lo = max(0, at-before)
-	}
-	if r.wide {
-		hi = min(len(sc.text), e+around)
-	}
-	sc.apply(r, n, lo, hi, e)
-}
-
-// beginsAt says whether one of the rule's fixed beginnings stands at position at.
-func (r *rule) beginsAt(sc *scanner, at int) bool {
-	if r.boundary && is(sc.prev(at), classWord) {
-		return false
-	}
-	for _, l := range r.starts {
-		if l.at(sc.text[at:]) {
-			return true
-		}
-	}
-	return false
-}
-
-// contextRule runs a rule of the form "keyword = value" where the value is the token that ends at e.
-func (sc *scanner) contextRule(r *rule, n, at, size, e int) {
-	v := valueAfter(sc.text, at+size)
-	if v < 0 {
-		return
-	}
-	for e = max(e, v); e < len(sc.text) && e < v+around && (is(sc.text[e], classToken) || sc.text[e] == ':'); e++ {
-		continue // the value is a later token, or two with a colon between
-	}
-	const slack = 6 // valueAfter may have passed signs that belong to the value
-	if v+r.minLen > e+slack {
-		return
-	}
-	for _, b := range sc.text[v:min(e, v+r.minLen)] {
-		if !is(b, classToken) && b != ':' {
-			return
-		}
-	}
-	if sc.probe {
-		sc.found = append(sc.found, match{v, e, r.name})
-		return
-	}
-	sc.apply(r, n, at, e, e)
-}
-
-// valueAfter skips what may stand between a keyword and its value, more generously than the rules do, and returns
-// where the value begins; -1 when nothing is assigned.
-func valueAfter(text []byte, i int) int {
-	limit := min(len(text), i+24)
-	for i < limit && (is(text[i], classWord) || text[i] == ' ' || text[i] == '\t' || text[i] == '.' || text[i] == '-') {
-		i++
-	}
-	blank := func(extra string) {
-		for limit = min(len(text), i+12); i < limit; i++ {
-			switch b := text[i]; {
-			case b == ' ', b == '\t', b == '\n', b == '\r', b == '"', b == '\'', b == '`':
-			case b == '\\' && i+1 < len(text) && is(text[i+1], classLower):
-				i++
-			case b == '\\', bytes.IndexByte([]byte(extra), b) >= 0:
-			default:
-				return
-			}
-		}
-	}
-	blank("]")
-	signs := i
-	for i < len(text) && i < signs+3 && bytes.IndexByte([]byte("=>:|?,"), text[i]) >= 0 {
-		i++
-	}
-	if i == signs {
-		return -1
-	}
-	blank("=")
-	return i
-}
-
-// apply runs a rule's expression over text[lo:hi]; the token ends at e. A sentence's full stop belongs to the token
-// by its class, so a second try leaves trailing punctuation out.
-func (sc *scanner) apply(r *rule, n, lo, hi, e int) {
-	sc.done[n], sc.dirty = hi, true
-	if sc.applyOnce(r, lo, hi, e) {
-		return
-	}
-	end := min(e, hi)
-	for end > lo && bytes.IndexByte([]byte(".-/=~%+"), sc.text[end-1]) >= 0 {
-		end--
-	}
-	if end < hi {
-		sc.applyOnce(r, lo, end, e)
-	}
-}
-
-func (sc *scanner) applyOnce(r *rule, lo, hi, e int) bool {
-	re, hit := r.compile(), false
-	for lo < hi {
-		loc := re.FindSubmatchIndex(sc.text[lo:hi])
-		if loc == nil {
-			return hit
-		}
-		g := 2 * r.group
-		if r.group == 0 {
-			for k := 2; k+1 < len(loc); k += 2 {
-				if loc[k] >= 0 {
-					g = k
-					break
-				}
-			}
-		}
-		s, end := lo+loc[g], lo+loc[g+1]
-		if r.accepts(sc.text[s:end]) {
-			hit = true
-			for !r.context && end < e && (is(sc.text[end], classWord) || sc.text[end] == '-') {
-				end++ // a longer key of the same kind must not leave its tail
-			}
-			sc.add(s, end, r.name)
-		}
-		lo += max(loc[1], 1)
-	}
-	return hit
 }
 
 // reset prepares a scanner for the next body and drops memory that one large body left behind.

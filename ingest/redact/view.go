@@ -2,6 +2,7 @@ package redact
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -16,7 +17,8 @@ type view struct {
 	parent *view // the text that segs point into; nil = the body
 }
 
-// segment says that buf[at:at+n] stands for rn bytes from raw on in the parent. It is a plain copy when n == rn.
+// segment says that buf[at:at+n] stands for the rn bytes from raw on in the parent. What follows, up to the next
+// segment, is a copy of what follows there. Every decoded text begins with one.
 type segment struct {
 	at, n, raw, rn int32
 }
@@ -30,34 +32,38 @@ func (v *view) reset() {
 
 // pieces appends the intervals of the body that buf[s:e] stands for, joined where they touch.
 func (v *view) pieces(s, e int, to []piece) []piece {
-	if v.segs == nil && v.parent == nil {
-		return appendPiece(to, s, e)
-	}
 	lo, hi := 0, len(v.segs)
-	for lo < hi { // first segment that reaches beyond s
-		mid := (lo + hi) / 2
-		if g := v.segs[mid]; int(g.at+g.n) <= s {
+	for lo < hi { // first segment behind s
+		if mid := (lo + hi) / 2; int(v.segs[mid].at) <= s {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	for _, g := range v.segs[lo:] {
-		if int(g.at) >= e {
-			break
+	for k := max(lo-1, 0); k < len(v.segs) && int(v.segs[k].at) < e; k++ {
+		g := v.segs[k]
+		at, n, raw := int(g.at), int(g.n), int(g.raw)
+		if at+n > s && (n > 0 || at > s) && g.rn > 0 {
+			to = v.original(raw, raw+int(g.rn), to)
 		}
-		from, to1 := int(g.raw), int(g.raw+g.rn)
-		if g.n == g.rn {
-			from += max(0, s-int(g.at))
-			to1 -= max(0, int(g.at+g.n)-e)
+		end := len(v.buf)
+		if k+1 < len(v.segs) {
+			end = int(v.segs[k+1].at)
 		}
-		if v.parent == nil {
-			to = appendPiece(to, from, to1)
-		} else {
-			to = v.parent.pieces(from, to1, to)
+		from, until := max(s, at+n), min(e, end)
+		if shift := raw + int(g.rn) - (at + n); from < until {
+			to = v.original(from+shift, until+shift, to)
 		}
 	}
 	return to
+}
+
+// original appends what text[s:e] of the parent stands for in the body.
+func (v *view) original(s, e int, to []piece) []piece {
+	if v.parent != nil {
+		return v.parent.pieces(s, e, to)
+	}
+	return appendPiece(to, s, e)
 }
 
 func appendPiece(to []piece, s, e int) []piece {
@@ -66,13 +72,6 @@ func appendPiece(to []piece, s, e int) []piece {
 		return to
 	}
 	return append(to, piece{s, e})
-}
-
-// copied records that the last n bytes of buf are a copy of the parent from raw on.
-func (v *view) copied(raw, n int) {
-	if n > 0 {
-		v.segs = append(v.segs, segment{int32(len(v.buf) - n), int32(n), int32(raw), int32(n)})
-	}
 }
 
 // Ways of writing that decode resolves.
@@ -85,15 +84,16 @@ const (
 // characters left out, wide and odd forms of digits, letters, spaces and hyphens folded to ASCII. It reports whether
 // anything reads other than it is written.
 func (v *view) decode(src []byte, off, ways int) (changed bool) {
+	v.segs = append(v.segs, segment{at: int32(len(v.buf)), raw: int32(off)})
 	plain := 0
-	flush := func(i int) {
-		v.buf = append(v.buf, src[plain:i]...)
-		v.copied(off+plain, i-plain)
-	}
-	for i := 0; i < len(src); {
+	for i := nextOdd(src, 0, ways); i < len(src); i = nextOdd(src, i, ways) {
 		b := src[i]
-		if b < utf8.RuneSelf && b != '\\' && b != '%' && b != '+' {
-			i++
+		if b == '\\' && ways&backslashes != 0 && i+1 < len(src) && simple[src[i+1]] != 0 {
+			changed = true
+			v.buf = append(append(v.buf, src[plain:i]...), simple[src[i+1]])
+			v.segs = append(v.segs, segment{int32(len(v.buf) - 1), 1, int32(off + i), 2})
+			i += 2
+			plain = i
 			continue
 		}
 		r, n := rune(-1), 0
@@ -115,11 +115,13 @@ func (v *view) decode(src []byte, off, ways int) (changed bool) {
 			continue
 		}
 		changed = true
-		flush(i)
+		v.buf = append(v.buf, src[plain:i]...)
 		at := len(v.buf)
 		switch f := fold(r); {
 		case b == '%':
 			v.buf = append(v.buf, byte(r))
+		case f > 0 && f < utf8.RuneSelf:
+			v.buf = append(v.buf, byte(f))
 		case f != 0:
 			v.buf = utf8.AppendRune(v.buf, f)
 		}
@@ -127,23 +129,69 @@ func (v *view) decode(src []byte, off, ways int) (changed bool) {
 		i += n
 		plain = i
 	}
-	flush(len(src))
+	v.buf = append(v.buf, src[plain:]...)
 	return changed
 }
+
+// nextOdd returns the first position at or after i of a character that may read other than it is written.
+func nextOdd(src []byte, i, ways int) int {
+	for i < len(src) {
+		if i+8 <= len(src) && ways&percents == 0 {
+			w := binary.LittleEndian.Uint64(src[i:])
+			x := w ^ '\\'*ones
+			m := ((x-ones)&^x | w) & highs
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) / 8
+		}
+		switch b := src[i]; {
+		case b == '\\', (b == '%' || b == '+') && ways&percents != 0:
+			return i
+		case b < utf8.RuneSelf:
+			i++
+		default:
+			n := int(leads[b])
+			if n == 0 {
+				return i
+			}
+			i += n
+		}
+	}
+	return len(src)
+}
+
+// leads is how long a character is by its first byte, and 0 where one of those that fold changes may begin so.
+var leads = func() (t [256]uint8) {
+	for b := utf8.RuneSelf; b < len(t); b++ {
+		switch {
+		case b == 0xC2, b == 0xCD, b == 0xD8, b >= 0xE1 && b <= 0xE3, b == 0xEF:
+		case b < 0xC0:
+			t[b] = 1
+		case b < 0xE0:
+			t[b] = 2
+		case b < 0xF0:
+			t[b] = 3
+		default:
+			t[b] = 4
+		}
+	}
+	return t
+}()
+
+// simple is what the escapes of one letter say.
+var simple = [256]byte{'"': '"', '\\': '\\', '/': '/', '\'': '\'', 'n': '\n', 'r': '\n', 't': '\t', 'b': '\t', 'f': '\t'}
 
 // unescape reads one JSON escape sequence; n = 0 when there is none.
 func unescape(s []byte) (r rune, n int) {
 	if len(s) < 2 {
 		return -1, 0
 	}
-	switch s[1] {
-	case '"', '\\', '/', '\'':
-		return rune(s[1]), 2
-	case 'n', 'r':
-		return '\n', 2
-	case 't', 'b', 'f':
-		return '\t', 2
-	case 'u':
+	if c := simple[s[1]]; c != 0 {
+		return rune(c), 2
+	}
+	if s[1] == 'u' {
 		r = hex4(s)
 		if r < 0 {
 			return -1, 0
@@ -220,25 +268,27 @@ func fold(r rune) rune {
 // disguise a finding. Joined emoji and the spaces of CJK text are not odd.
 func odd(text []byte) bool {
 	for i := 0; i < len(text); {
-		if i+8 <= len(text) && binary.LittleEndian.Uint64(text[i:])&0x8080808080808080 == 0 {
-			i += 8
-			continue
+		if i+8 <= len(text) {
+			m := binary.LittleEndian.Uint64(text[i:]) & highs
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) / 8
 		}
-		switch b := text[i]; {
-		case b < utf8.RuneSelf:
-			i++
-		case b >= 0xE4 && b < 0xEF: // most of CJK
-			i += 3
-		case b == 0xC2, b == 0xCD, b == 0xD8, b >= 0xE1 && b <= 0xE3, b == 0xEF:
+		for i < len(text) && text[i] >= utf8.RuneSelf {
+			if n := int(leads[text[i]]); n > 0 {
+				i += n
+				continue
+			}
 			r, n := utf8.DecodeRune(text[i:])
 			if f := fold(r); f != r && (f > ' ' || i > 0 && isAlnum(text[i-1]) || i+n < len(text) && isAlnum(text[i+n])) {
 				return true
 			}
 			i += n
-		case b < 0xE0:
-			i += 2
-		default:
-			i++
+		}
+		if i+8 > len(text) {
+			i++ // ASCII, or the end
 		}
 	}
 	return false

@@ -17,48 +17,79 @@ const (
 	announcePEM
 )
 
-// announcer is a word of at least five bytes, or the ways in which a shorter one is written.
+// announcer is a word that announces a short credential. Its three-byte strings at offsets at, at+1 and at+2 are
+// looked for, of which one begins at a multiple of three; they are chosen to be rare.
 type announcer struct {
 	word string
+	at   int
 	kind announce
 }
 
 var announcers = []announcer{
-	{"passw", announcePassword}, {"passphrase", announcePassword}, {"secret", announcePassword}, {"passcode", announcePassword},
-	{"authorization", announcePassword}, {"basic ", announceBasic}, {"bearer ", announceBearer}, {"curl ", announceCurl},
-	{"-begin ", announcePEM}, {"pwd", announcePassword},
+	{"passw", 0, announcePassword}, {"passphrase", 0, announcePassword}, {"secret", 0, announcePassword}, {"passcode", 0, announcePassword},
+	{"authorization", 5, announcePassword}, {"basic ", 0, announceBasic}, {"bearer ", 1, announceBearer}, {"curl ", 0, announceCurl},
+	{"-begin ", 0, announcePEM}, {"pwd", -1, announcePassword},
 }
 
-func newWords() *grams {
-	g := &grams{}
-	for _, a := range announcers {
+// wordSet is the three-byte strings of all announcers.
+type wordSet struct {
+	grams
+	lists [64][]wordPart
+}
+
+// wordPart is a three-byte string, with folds set, and where its announcer begins relative to it.
+type wordPart struct {
+	gram  uint32
+	back  int
+	which *announcer
+}
+
+func newWords() *wordSet {
+	w := &wordSet{}
+	add := func(a *announcer, four [3]byte, back int) {
+		v := uint32(four[0]) | uint32(four[1])<<8 | uint32(four[2])<<16 | folds&0xFFFFFF
+		w.add(v)
+		list := &w.lists[gramHash(v)%uint32(len(w.lists))]
+		*list = append(*list, wordPart{v, back, a})
+	}
+	for n := range announcers {
+		a := &announcers[n]
 		if len(a.word) >= 5 {
-			g.add(a.word[:4])
-			g.add(a.word[1:5])
+			for k := a.at; k < a.at+3; k++ {
+				add(a, [3]byte([]byte(a.word[k:k+3])), k)
+			}
+			continue
+		}
+		add(a, [3]byte([]byte(a.word)), 0)
+		for c := range 128 { // the word is too short to hold three: any byte may stand beside it
+			b := byte(c&0x1F | c<<1&0xC0 | 0x20)
+			add(a, [3]byte{b, a.word[0], a.word[1]}, -1)
+			add(a, [3]byte{a.word[1], a.word[2], b}, 1)
 		}
 	}
-	for _, c := range "_-. \"'\n&?:,;{" {
-		g.add(string(c) + "pwd")
-	}
-	for _, c := range "=:\"'\\ ]" {
-		g.add("pwd" + string(c))
-	}
-	return g
+	return w
 }
 
-// word judges a place where an announcing word may begin at i or stands from the byte before it.
+// word judges a place where a three-byte string of an announcer may stand.
 func (sc *scanner) word(i int) {
-	for at := max(0, i-1); at <= i+1; at++ {
-		if at >= len(sc.text) {
-			return
+	v := uint32(load(sc.text, i)|folds) & 0xFFFFFF
+	list := sc.r.words.lists[gramHash(v)%64]
+	for n := range list {
+		p := &list[n]
+		if p.gram != v {
+			continue
 		}
-		first := sc.text[at] | 0x20
-		for _, a := range announcers {
-			if first == a.word[0]|0x20 && hasFold(sc.text, at, a.word) {
-				sc.announced(a, at)
-			}
+		at := i - p.back
+		if at >= 0 && hasFold(sc.text, at, p.which.word) && (len(p.which.word) >= 5 || sc.parted(at, len(p.which.word))) {
+			sc.credential(p.which, at)
 		}
 	}
+}
+
+// parted says that a short word stands apart from letters on one side at least.
+func (sc *scanner) parted(at, size int) bool {
+	return at > 0 && strings.IndexByte("_-. \"'\n&?:,;{", sc.prev(at)) >= 0 ||
+		at+size < len(sc.text) && strings.IndexByte("=:\"'\\ ]", sc.text[at+size]) >= 0
 }
 
 func hasFold(text []byte, at int, low string) bool {
@@ -77,7 +108,8 @@ func hasFold(text []byte, at int, low string) bool {
 	return true
 }
 
-func (sc *scanner) announced(a announcer, at int) {
+// credential judges what an announcer announces.
+func (sc *scanner) credential(a *announcer, at int) {
 	after := at + len(a.word)
 	switch a.kind {
 	case announcePassword:

@@ -1,0 +1,160 @@
+package redact
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// TestView_PiecesSayWhatTheyStandFor decodes texts twice, cuts any part out of the result and decodes the bytes it is
+// said to stand for: they must say the same.
+func TestView_PiecesSayWhatTheyStandFor(t *testing.T) {
+	r := newTest(t)
+	w := newWriter(t, r, 5)
+	for range 600 {
+		_, body := w.body()
+		text := []byte(body)
+		var first, second view
+		first.decode(text, 0, backslashes)
+		second.parent = &first
+		second.decode(first.buf, 0, backslashes)
+		for _, v := range []*view{&first, &second} {
+			if plain := plainDecode(text); v == &first && !bytes.Equal(v.buf, plain) {
+				t.Fatalf("%q\n got %q\nwant %q", text, v.buf, plain)
+			}
+			for range 20 {
+				s := w.r.IntN(len(v.buf) + 1)
+				e := s + w.r.IntN(len(v.buf)+1-s)
+				var raw []byte
+				for _, p := range v.pieces(s, e, nil) {
+					raw = append(raw, text[p.s:p.e]...)
+				}
+				if v == &second {
+					raw = plainDecode(raw)
+				}
+				if got := plainDecode(raw); utf8.Valid(v.buf[s:e]) && !bytes.Contains(got, v.buf[s:e]) {
+					t.Fatalf("[%d,%d) of %q is %q, its pieces say %q", s, e, v.buf, v.buf[s:e], got)
+				}
+			}
+		}
+	}
+}
+
+// plainDecode resolves escapes byte by byte.
+func plainDecode(text []byte) (out []byte) {
+	for i := 0; i < len(text); {
+		r, n := unescape(text[i:])
+		if text[i] != '\\' || n == 0 {
+			if r, n = utf8.DecodeRune(text[i:]); r == utf8.RuneError || fold(r) == r {
+				out = append(out, text[i:i+n]...)
+				i += n
+				continue
+			}
+		}
+		if f := fold(r); f != 0 {
+			out = utf8.AppendRune(out, f)
+		}
+		i += n
+	}
+	return out
+}
+
+// TestStream_KnownShapes_TellTheSame reads streams with and without the memory of shapes.
+func TestStream_KnownShapes_TellTheSame(t *testing.T) {
+	r := newTest(t)
+	w := newWriter(t, r, 6)
+	for range 300 {
+		var b strings.Builder
+		for range 1 + w.r.IntN(4) {
+			text := w.text()
+			b.WriteString(sse(w.one(shapes[:6]...), text, 1+w.r.IntN(30)))
+			b.WriteString(w.one("", "data: {\"a\":[1,{\"index\":2,\"text\":\"x\"}],\"n\":-1.5e3,\"s\":\"\"}\n\n", "data: {\"a\":[7,{\"index\":1,\"text\":\"y\"}],\"n\":12,\"s\":\"z\"}\n\n",
+				"data: {\"obfuscation\":\"abc\",\"delta\":\"q\"}\n\n", "data: {\"obfuscation\":\"\",\"delta\":\"\\\"r\"}\n\n", "data: {\"delta\": \"cut\n\n", "data: [{\"text\":\"a\"},{\"text\":\"b\"}]\n\n", "data: plain\n\n"))
+		}
+		body := []byte(b.String())
+		var with, without stream
+		with.reset(1 << 20)
+		without.reset(1 << 20)
+		with.collect(kindSSE, body)
+		for from := 0; from < len(body); {
+			end := lineEnd(body, from)
+			clear(without.shapes[:])
+			without.collectLine(kindSSE, body, from, end)
+			from = nextLine(body, end)
+		}
+		if with.used != without.used {
+			t.Fatalf("%d texts, %d without shapes, of %q", with.used, without.used, body)
+		}
+		for i := range with.used {
+			a, b := &with.joined[i], &without.joined[i]
+			if a.frames != b.frames || !bytes.Equal(a.view.buf, b.view.buf) || !slices.Equal(a.view.segs, b.view.segs) {
+				t.Fatalf("%q\nwithout shapes %q\nof %q", a.view.buf, b.view.buf, body)
+			}
+		}
+	}
+}
+
+// TestSkipping_MissesNothing compares what looks at eight bytes at a time with what looks at one.
+func TestSkipping_MissesNothing(t *testing.T) {
+	r := newTest(t)
+	w := newWriter(t, r, 7)
+	for range 600 {
+		text := []byte(w.text() + w.text())
+		from := w.r.IntN(len(text) + 1)
+		end := len(text)
+		for i := from; i < len(text); i++ {
+			if text[i] == '"' || text[i] == '\n' {
+				end = i
+				break
+			}
+			if text[i] == '\\' {
+				i++
+			}
+		}
+		if got := stringEnd(text, from, len(text)); got != end {
+			t.Fatalf("string from %d of %q ends at %d, not %d", from, text, got, end)
+		}
+		end = from
+		for end < len(text) && is(text[end], classToken) {
+			end++
+		}
+		if got := span(text, from, len(text), classToken); got != end {
+			t.Fatalf("token from %d of %q ends at %d, not %d", from, text, got, end)
+		}
+		strange := false
+		for i, c := range string(text) {
+			n := utf8.RuneLen(c)
+			if f := fold(c); c > utf8.RuneSelf && f != c && (f > ' ' || i > 0 && isAlnum(text[i-1]) || i+n < len(text) && isAlnum(text[i+n])) {
+				strange = true
+			}
+		}
+		if odd(text) != strange {
+			t.Fatalf("odd(%q) is %v", text, !strange)
+		}
+		upper := bytes.ContainsFunc(text[max(0, from-longestPrefix):from], func(r rune) bool { return r >= 'A' && r <= 'Z' })
+		if hasUpper(text, from) != upper {
+			t.Fatalf("capital before %d of %q: %v", from, text, !upper)
+		}
+		until := from + w.r.IntN(len(text)-from+1)
+		if got, want := count(text, from, until), plainCount(text[from:until]); got != want {
+			t.Fatalf("%q\n got %+v\nwant %+v", text[from:until], got, want)
+		}
+	}
+}
+
+func plainCount(text []byte) (c counted) {
+	for i, b := range text {
+		if !is(b, classDigit) {
+			c.plus = c.plus || b == '+'
+			continue
+		}
+		c.digits++
+		if i == 0 || !is(text[i-1], classDigit) {
+			c.groups++
+			c.trunk = c.trunk || b == '0' && i+1 < len(text) && is(text[i+1], classDigit)
+		}
+	}
+	return c
+}
