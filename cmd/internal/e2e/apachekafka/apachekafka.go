@@ -31,7 +31,7 @@ func Available() bool {
 // Start runs a broker until the test ends and returns its address. It fails the test when it cannot.
 func Start(t *testing.T) string {
 	t.Helper()
-	jars, err := install()
+	jars, err := Install()
 	if err != nil {
 		t.Fatalf("install Apache Kafka: %v", err)
 	}
@@ -101,8 +101,8 @@ func await(address string) error {
 	}
 }
 
-// install copies the jars into the user's cache once and returns their folder.
-func install() (string, error) {
+// Install copies the jars into the user's cache once and returns their folder.
+func Install() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err

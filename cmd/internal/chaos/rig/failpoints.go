@@ -1,0 +1,105 @@
+package rig
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+)
+
+// failpoints hands out the points at which the first store kills itself, in turn.
+type failpoints struct {
+	state *pointState
+}
+
+type pointState struct {
+	mu     sync.Mutex
+	rng    *rand.Rand
+	names  []string
+	want   int
+	done   map[string]int
+	armed  string // what the running store was started with
+	off    bool
+	turn   int
+	spread int // passings before the kill, at most
+}
+
+func newFailpoints(o Options) failpoints {
+	names := o.Failpoints
+	if len(names) == 0 {
+		names = Failpoints()
+	}
+	return failpoints{&pointState{
+		rng: rand.New(rand.NewPCG(o.Workload.Seed, 99)), names: names, want: o.FailpointKills, done: map[string]int{}, spread: 4, //nolint:gosec // repeatable on purpose
+	}}
+}
+
+// env is the environment of the next start of the store.
+func (f failpoints) env() []string {
+	s := f.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.armed = ""
+	if s.off || s.want == 0 {
+		return nil
+	}
+	for range s.names {
+		name := s.names[s.turn%len(s.names)]
+		s.turn++
+		if s.done[name] < s.want {
+			s.armed = name
+			return []string{fmt.Sprintf("MODELTRAIL_FAILPOINT=%s:%d", name, 1+s.rng.IntN(s.spread))}
+		}
+	}
+	return nil
+}
+
+// hit counts a kill at the armed point and returns its name; "" when none was armed.
+func (f failpoints) hit() string {
+	s := f.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.armed != "" {
+		s.done[s.armed]++
+	}
+	return s.armed
+}
+
+// progress is the share of the wanted kills that happened.
+func (f failpoints) progress() float64 {
+	s := f.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.want == 0 {
+		return 1
+	}
+	n := 0
+	for _, name := range s.names {
+		n += min(s.done[name], s.want)
+	}
+	return float64(n) / float64(s.want*len(s.names))
+}
+
+// disarm makes further starts ordinary ones.
+func (f failpoints) disarm() {
+	f.state.mu.Lock()
+	f.state.off = true
+	f.state.mu.Unlock()
+}
+
+// armedNow reports whether the running store will kill itself.
+func (f failpoints) armedNow() bool {
+	f.state.mu.Lock()
+	defer f.state.mu.Unlock()
+	return f.state.armed != ""
+}
+
+// counts is how many kills each point has had.
+func (f failpoints) counts() map[string]int {
+	f.state.mu.Lock()
+	defer f.state.mu.Unlock()
+	out := map[string]int{}
+	for k, v := range f.state.done {
+		out[k] = v
+	}
+	return out
+}
