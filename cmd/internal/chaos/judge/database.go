@@ -3,6 +3,7 @@ package judge
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,6 +30,14 @@ func openDatabase(m *manifest.Manifest) (*database, error) {
 	return &database{m, strings.TrimSpace(string(password)), &http.Client{Timeout: 5 * time.Minute}}, nil
 }
 
+// errCorrupted means that the engine has rows that it cannot read: an answer, and a bad one.
+var errCorrupted = errors.New("stored data cannot be read")
+
+// corrupted are ClickHouse's codes of it.
+var corrupted = map[string]bool{
+	"33": true, "40": true, "226": true, "228": true, "246": true, "271": true, // CANNOT_READ_ALL_DATA to CANNOT_DECOMPRESS
+}
+
 // attempts is how often a question is asked; an engine that has just been killed needs a moment.
 const attempts = 5
 
@@ -44,6 +53,9 @@ func (d *database) rows(ctx context.Context, query string) ([][]string, error) {
 			}
 		}
 		body, err := d.ask(ctx, query)
+		if errors.Is(err, errCorrupted) {
+			return nil, err
+		}
 		if err != nil {
 			last = err
 			continue
@@ -78,6 +90,9 @@ func (d *database) ask(ctx context.Context, query string) ([]byte, error) {
 		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
+		if code := response.Header.Get("X-ClickHouse-Exception-Code"); corrupted[code] {
+			return nil, fmt.Errorf("%w: %.300s", errCorrupted, body)
+		}
 		return nil, fmt.Errorf("%s: %.300s", response.Status, body)
 	}
 	return body, nil

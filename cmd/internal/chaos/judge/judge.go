@@ -47,7 +47,9 @@ func (j *judge) run(ctx context.Context, expected *oracle.Reader) error {
 		steps = append(steps, j.events, j.findings)
 	}
 	for _, step := range steps {
-		if err := step(ctx); err != nil {
+		if err := step(ctx); errors.Is(err, errCorrupted) {
+			j.report.add(Unreadable, "database", "", "%v", err)
+		} else if err != nil {
 			return err
 		}
 	}

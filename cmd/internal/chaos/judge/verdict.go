@@ -40,6 +40,7 @@ type Violation struct {
 const (
 	Lost           = "lost"            // what must be there is not
 	Doubled        = "doubled"         // it is there more than once
+	Unreadable     = "unreadable"      // the engine cannot read what it stored
 	Differs        = "differs"         // it is there with another content
 	Unexpected     = "unexpected"      // it is there and must not be
 	OffsetHole     = "offset hole"     // rows of a partition are not its offsets

@@ -197,6 +197,11 @@ func (b *broker) closeProxies() error {
 }
 
 func (b *broker) stop() error {
+	b.mu.Lock()
+	if b.control != nil {
+		_ = b.control.Close() // kfake ends with it
+	}
+	b.mu.Unlock()
 	b.process.Stop(15 * time.Second)
 	return b.closeProxies()
 }

@@ -44,6 +44,9 @@ func FaultNames() []string {
 	return []string{"pause", "network-database", "network-broker", "storm", "leaders", "coordinators", "full-disk"}
 }
 
+// brutal is a fault that is applied only when it is named.
+const brutal = "full-disk-brutal"
+
 // DefaultOptions returns a run of a few minutes.
 func DefaultOptions() Options {
 	return Options{
@@ -71,7 +74,7 @@ func (o Options) Validate() error {
 	for _, list := range []struct {
 		flag         string
 		given, known []string
-	}{{"-failpoints", o.Failpoints, Failpoints()}, {"-components", o.Components, Components()}, {"-faults", o.Faults, append(FaultNames(), "none")}} {
+	}{{"-failpoints", o.Failpoints, Failpoints()}, {"-components", o.Components, Components()}, {"-faults", o.Faults, append(FaultNames(), brutal, "none")}} {
 		for _, name := range list.given {
 			if !contains(list.known, name) {
 				errs = append(errs, fmt.Errorf("%s: %q is none of %v", list.flag, name, list.known))

@@ -37,6 +37,7 @@ type Run struct {
 	disk     *disk
 	broker   *broker
 	database *database
+	events   *os.File
 	admin    map[string]string // name of a process -> address of its metrics
 	stores   []*Process
 	enrich   *Process
@@ -113,6 +114,9 @@ func (r *Run) prepare(ctx context.Context) error {
 	} else if err = os.MkdirAll(r.dir, 0o700); err != nil {
 		return err
 	}
+	if r.events, err = os.Create(filepath.Join(r.dir, "events.log")); err != nil {
+		return err
+	}
 	if r.program = r.opt.Program; r.program == "" {
 		if r.program, err = buildProgram(ctx); err != nil {
 			return err
@@ -120,7 +124,7 @@ func (r *Run) prepare(ctx context.Context) error {
 	}
 	r.say("folder %s, seed %d", r.dir, r.opt.Workload.Seed)
 	data := filepath.Join(r.dir, "engine")
-	if r.wants("full-disk") {
+	if r.wants("full-disk") || r.wants(brutal) {
 		if r.disk, err = mountDisk(data, 2<<30+int64(r.opt.Workload.Calls)*6000); err != nil {
 			r.report.skip("full-disk", err.Error())
 		}
@@ -271,12 +275,28 @@ func (r *Run) close() error {
 		}
 	}
 	if r.disk != nil {
+		if r.keeps() {
+			errs = append(errs, os.CopyFS(filepath.Join(r.dir, "engine-kept"), os.DirFS(r.disk.dir)))
+		}
 		errs = append(errs, r.disk.unmount())
 	}
-	if r.dir != "" && r.opt.Dir == "" && !r.opt.Keep && (r.report.Judge == nil || r.report.Judge.Verdict == judge.Pass) {
+	if r.events != nil {
+		errs = append(errs, r.events.Close())
+	}
+	if r.dir != "" && !r.keeps() {
 		errs = append(errs, os.RemoveAll(r.dir))
 	}
 	return errors.Join(errs...)
+}
+
+// keeps reports whether the folder of the run stays.
+func (r *Run) keeps() bool {
+	return r.opt.Dir != "" || r.opt.Keep || r.report.Judge != nil && r.report.Judge.Verdict != judge.Pass
+}
+
+// event writes one line into events.log: when what was done to which part.
+func (r *Run) event(format string, args ...any) {
+	_, _ = fmt.Fprintf(r.events, "%s  %s\n", time.Now().UTC().Format("15:04:05.000"), fmt.Sprintf(format, args...))
 }
 
 func (r *Run) say(format string, args ...any) {
