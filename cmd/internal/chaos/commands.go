@@ -15,12 +15,14 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/modeltrail/modeltrail/cmd/internal/chaos/copier"
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/judge"
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/manifest"
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/oracle"
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/produce"
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/rig"
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/workload"
+	"github.com/modeltrail/modeltrail/cmd/internal/config"
 	"github.com/modeltrail/modeltrail/cmd/internal/engine"
 )
 
@@ -35,6 +37,7 @@ func children() map[string]func(ctx context.Context, args []string) int {
 		"produce":      runProducer,
 		"oracle":       runOracle,
 		"judge":        runJudge,
+		"copier":       runCopier,
 	}
 }
 
@@ -88,6 +91,21 @@ func runOracle(_ context.Context, args []string) int {
 	m, err := read(args)
 	if err == nil {
 		err = oracle.Write(workload.New(m.Workload), os.Stdout)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+// runCopier is `chaos copier CONFIG`.
+func runCopier(ctx context.Context, args []string) int {
+	if len(args) != 1 {
+		return fail(errors.New("name the configuration of the copier"))
+	}
+	cfg, err := config.Load(args[0])
+	if err == nil {
+		err = copier.Run(ctx, cfg, zerolog.New(os.Stderr).With().Timestamp().Logger())
 	}
 	if err != nil {
 		return fail(err)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/chaos/copier"
 )
 
 // failpoints hands out the points at which the first store kills itself, in turn.
@@ -47,7 +49,8 @@ func (f failpoints) env() []string {
 		s.turn++
 		if s.done[name] < s.want {
 			s.armed = name
-			return []string{fmt.Sprintf("MODELTRAIL_FAILPOINT=%s:%d", name, 1+s.rng.IntN(s.spread))}
+			n := 1 + s.rng.IntN(s.spread)
+			return []string{fmt.Sprintf("MODELTRAIL_FAILPOINT=%s:%d", name, n), fmt.Sprintf("%s=%d", copier.KillEnv, n)}
 		}
 	}
 	return nil

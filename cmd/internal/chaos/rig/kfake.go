@@ -11,7 +11,11 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// rebalanceMillis is how long a rebalance waits for members that are gone.
+const rebalanceMillis = 4000
 
 // ServeKfake is the broker's process: a kfake cluster with one node for each listen address, whose clients are told the
 // addresses in advertised, behind which proxies stand. It serves until control ends. Lines on control move leaders
@@ -37,6 +41,13 @@ func ServeKfake(dir string, listen, advertised []string, control io.Reader) erro
 	if err != nil {
 		return fmt.Errorf("open broker: %w", err)
 	}
+	// kfake starts the rebalance timeout anew with every join, so a group whose members die more often than that would
+	// never come to rest; Apache Kafka counts from the first join.
+	cluster.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		join := req.(*kmsg.JoinGroupRequest)
+		join.RebalanceTimeoutMillis = min(join.RebalanceTimeoutMillis, rebalanceMillis)
+		return nil, nil, false
+	})
 	for lines := bufio.NewScanner(control); lines.Scan(); {
 		switch strings.TrimSpace(lines.Text()) {
 		case "shuffle":
