@@ -31,11 +31,12 @@ func (r *Run) faults(ctx context.Context) error {
 	return err
 }
 
-// flow raises what the producer may publish in step with the faults and prints progress. It returns when all quotas
-// are met, or an error when they are not met in three times the duration.
+// flow lets calls flow for as long as the faults take and prints progress. It returns when all quotas are met, or when
+// they are not met in three times the duration.
 func (r *Run) flow(ctx context.Context) error {
 	began, told := time.Now(), time.Now()
-	for {
+	const tick = 250 * time.Millisecond
+	for flowed := 0.02; ; r.allow(flowed) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -43,18 +44,23 @@ func (r *Run) flow(ctx context.Context) error {
 			return fmt.Errorf("the producer ended before the faults did: %w\n%s", err, lastLines(filepath.Join(r.dir, "producer.log"), 10))
 		case <-r.database.engine.Done():
 			return fmt.Errorf("the engine cannot be started again: %w", r.database.engine.Err())
-		case <-time.After(250 * time.Millisecond):
+		case <-time.After(tick):
 		}
-		share := min(float64(time.Since(began))/float64(r.opt.Duration), r.killShare(), r.points.progress())
-		if share >= 1 {
+		elapsed, met := time.Since(began), min(r.killShare(), r.points.progress())
+		if elapsed >= r.opt.Duration && met >= 1 {
 			return nil
 		}
-		r.allow(0.02 + 0.95*share) // something is left to flow after the last fault
+		left := r.opt.Duration - elapsed
+		if met > 0 && met < 1 {
+			left = max(left, time.Duration(float64(elapsed)*(1-met)/met))
+		}
+		// What is left of the calls is spread over what is left of the time, so that calls flow until the last fault.
+		flowed += (0.97 - flowed) * min(float64(tick)/float64(max(left, 10*time.Second)), 1)
 		if time.Since(told) > 10*time.Second {
 			told = time.Now()
 			r.tell()
 		}
-		if time.Since(began) > 3*r.opt.Duration+2*time.Minute {
+		if elapsed > 3*r.opt.Duration+2*time.Minute {
 			r.report.note("the quotas were not met in three times the duration: %.0f %% of the kills, %.0f %% of the failpoint kills", 100*r.killShare(), 100*r.points.progress())
 			return nil
 		}
