@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -29,8 +28,8 @@ import (
 // exitUsage is the code of a wrong command line; like every code but 0 and 1 it says that nothing was found out.
 const exitUsage = 2
 
-// children are the processes of a run; the controller starts them.
-func children() map[string]func(ctx context.Context, args []string) int {
+// commands are the processes of a run, which the controller starts, and what is run by hand.
+func commands() map[string]func(ctx context.Context, args []string) int {
 	return map[string]func(context.Context, []string) int{
 		"engine-child": func(context.Context, []string) int { return engine.Main() },
 		"kfake":        serveKfake,
@@ -38,6 +37,7 @@ func children() map[string]func(ctx context.Context, args []string) int {
 		"oracle":       runOracle,
 		"judge":        runJudge,
 		"copier":       runCopier,
+		"negative":     runNegative,
 	}
 }
 
@@ -46,7 +46,7 @@ func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(args) > 0 {
-		if child, ok := children()[args[0]]; ok {
+		if child, ok := commands()[args[0]]; ok {
 			return child(ctx, args[1:])
 		}
 	}
@@ -169,21 +169,10 @@ func runChaos(ctx context.Context, args []string) int {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		return exitUsage
 	}
-	self, err := os.Executable()
+	report, err := oneRun(ctx, o, os.Stdout)
 	if err != nil {
 		return fail(err)
 	}
-	level, err := zerolog.ParseLevel(o.Log)
-	if err != nil {
-		return fail(err)
-	}
-	log := zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly}).Level(level).With().Timestamp().Logger()
-	run, err := rig.New(o, self, os.Stdout, log)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "chaos:", err)
-		return exitUsage
-	}
-	report := run.Do(ctx)
 	report.Text(os.Stdout)
 	if jsonFile != "" {
 		file, err := os.Create(jsonFile)
@@ -208,6 +197,7 @@ func parse(args []string) (o rig.Options, jsonFile string, err error) {
   chaos -broker apachekafka                          against Apache Kafka (needs java and mvn)
   chaos -fault new_token -failpoints W2,W3           a negative control: must FAIL
   chaos -copier                                      the plain copier in place of the store: must FAIL
+  chaos negative                                     every negative control, up to 25 tries each
   chaos judge DIR                                    judge a kept folder again
 
 Exit codes: 0 PASS, 1 FAIL, 2 CHECK_ERROR (nothing was found out) or wrong usage.

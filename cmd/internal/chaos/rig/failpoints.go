@@ -8,7 +8,7 @@ import (
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/copier"
 )
 
-// failpoints hands out the points at which the first store kills itself, in turn.
+// failpoints hands out the points at which stores kill themselves, in turn.
 type failpoints struct {
 	state *pointState
 }
@@ -19,7 +19,7 @@ type pointState struct {
 	names  []string
 	want   int
 	done   map[string]int
-	armed  string // what the running store was started with
+	armed  map[string]string // name of a store -> what it was started with
 	off    bool
 	turn   int
 	spread int // passings before the kill, at most
@@ -31,16 +31,16 @@ func newFailpoints(o Options) failpoints {
 		names = Failpoints()
 	}
 	return failpoints{&pointState{
-		rng: rand.New(rand.NewPCG(o.Workload.Seed, 99)), names: names, want: o.FailpointKills, done: map[string]int{}, spread: 4, //nolint:gosec // repeatable on purpose
+		rng: rand.New(rand.NewPCG(o.Workload.Seed, 99)), names: names, want: o.FailpointKills, done: map[string]int{}, armed: map[string]string{}, spread: 3, //nolint:gosec // repeatable on purpose
 	}}
 }
 
-// env is the environment of the next start of the store.
-func (f failpoints) env() []string {
+// env is the environment of the next start of a store.
+func (f failpoints) env(store string) []string {
 	s := f.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.armed = ""
+	delete(s.armed, store)
 	if s.off || s.want == 0 {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (f failpoints) env() []string {
 		name := s.names[s.turn%len(s.names)]
 		s.turn++
 		if s.done[name] < s.want {
-			s.armed = name
+			s.armed[store] = name
 			n := 1 + s.rng.IntN(s.spread)
 			return []string{fmt.Sprintf("MODELTRAIL_FAILPOINT=%s:%d", name, n), fmt.Sprintf("%s=%d", copier.KillEnv, n)}
 		}
@@ -56,15 +56,16 @@ func (f failpoints) env() []string {
 	return nil
 }
 
-// hit counts a kill at the armed point and returns its name; "" when none was armed.
-func (f failpoints) hit() string {
+// hit counts a kill of a store at its armed point and returns the point; "" when none was armed.
+func (f failpoints) hit(store string) string {
 	s := f.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.armed != "" {
-		s.done[s.armed]++
+	point := s.armed[store]
+	if point != "" {
+		s.done[point]++
 	}
-	return s.armed
+	return point
 }
 
 // progress is the share of the wanted kills that happened.
@@ -89,11 +90,11 @@ func (f failpoints) disarm() {
 	f.state.mu.Unlock()
 }
 
-// armedNow reports whether the running store will kill itself.
-func (f failpoints) armedNow() bool {
+// armedNow reports whether a running store will kill itself.
+func (f failpoints) armedNow(store string) bool {
 	f.state.mu.Lock()
 	defer f.state.mu.Unlock()
-	return f.state.armed != ""
+	return f.state.armed[store] != ""
 }
 
 // counts is how many kills each point has had.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/faultproxy"
@@ -120,11 +121,7 @@ func weighted(rng *rand.Rand, components []string) int {
 func (r *Run) killOne(component string, rng *rand.Rand) {
 	switch component {
 	case "store":
-		pool := r.stores
-		if len(pool) > 1 && r.opt.FailpointKills > 0 {
-			pool = pool[1:] // the first one kills itself
-		}
-		r.killProcess(component, pool[rng.IntN(len(pool))])
+		r.killProcess(component, r.stores[rng.IntN(len(r.stores))])
 	case "enrich":
 		r.killProcess(component, r.enrich)
 	case "detect":
@@ -156,8 +153,8 @@ func (r *Run) killed(component, point, name string) {
 func (r *Run) processEnded(p *Process, e ending) {
 	switch {
 	case e.ours:
-	case e.killed && len(r.stores) > 0 && p == r.stores[0]:
-		if point := r.points.hit(); point != "" {
+	case e.killed:
+		if point := r.points.hit(p.Name); point != "" {
 			r.killed("store", point, p.Name)
 			return
 		}
@@ -218,7 +215,7 @@ func (r *Run) possible(fault string) bool {
 
 // pause stops a role for longer than its session, so that the group goes on without it, and lets it come back.
 func (r *Run) pause(ctx context.Context, rng *rand.Rand) {
-	pool := append(r.stores[min(1, len(r.stores)-1):], r.enrich, r.detect)
+	pool := append(slices.Clone(r.stores), r.enrich, r.detect)
 	p := pool[rng.IntN(len(pool))]
 	if p.Pause() {
 		r.event("paused %s", p.Name)
@@ -324,11 +321,13 @@ func (r *Run) calm() {
 	for _, p := range append(r.broker.proxies, r.database.proxy) {
 		p.Set(faultproxy.Fault{})
 	}
-	for _, p := range append(r.stores, r.enrich, r.detect) {
+	for _, p := range append(slices.Clone(r.stores), r.enrich, r.detect) {
 		p.Resume()
 	}
-	if r.points.armedNow() {
-		r.stores[0].Kill() // not counted: it starts again without a failpoint
+	for _, p := range r.stores {
+		if r.points.armedNow(p.Name) {
+			p.Kill() // not counted: it starts again without a failpoint
+		}
 	}
 	r.allow(1)
 	r.say("the last fault is over")

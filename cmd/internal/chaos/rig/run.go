@@ -153,11 +153,7 @@ func (r *Run) startRoles() error {
 	all := []*Process{r.enrich, r.detect}
 	for i := range r.opt.Stores {
 		name := fmt.Sprintf("store-%d", i)
-		var env func() []string
-		if i == 0 { // the store of the failpoints
-			env = r.points.env
-		}
-		p, err := r.role(name, "store", env)
+		p, err := r.role(name, "store", func() []string { return r.points.env(name) })
 		if err != nil {
 			return err
 		}
