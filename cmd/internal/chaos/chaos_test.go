@@ -34,6 +34,7 @@ func run(t *testing.T, o rig.Options) *rig.Report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
 	defer cancel()
+	o.Dir = t.TempDir()
 	report, err := oneRun(ctx, o, logged{t})
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -62,8 +63,12 @@ func runNegative(ctx context.Context, args []string) int {
 		for try := range *tries {
 			o := controlOptions(*seed+uint64(try), c) //nolint:gosec // small
 			o.Program, o.Broker = *program, *broker
+			var err error
+			if o.Dir, err = os.MkdirTemp("", "modeltrail-chaos-"); err != nil {
+				return fail(err)
+			}
 			report, err := oneRun(ctx, o, io.Discard)
-			if err != nil {
+			if err := errors.Join(err, os.RemoveAll(o.Dir)); err != nil {
 				return fail(err)
 			}
 			fmt.Fprintf(os.Stdout, "%-15s try %2d: %s %v %s\n", c.name, try+1, report.Judge.Verdict, report.Judge.Counts, report.Judge.Error)

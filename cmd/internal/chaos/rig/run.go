@@ -279,15 +279,15 @@ func (r *Run) close() error {
 	if r.events != nil {
 		errs = append(errs, r.events.Close())
 	}
-	if r.dir != "" && !r.keeps() {
+	if r.dir != "" && r.opt.Dir == "" && !r.keeps() {
 		errs = append(errs, os.RemoveAll(r.dir))
 	}
 	return errors.Join(errs...)
 }
 
-// keeps reports whether the folder of the run stays.
+// keeps reports whether somebody will look at what the run left behind.
 func (r *Run) keeps() bool {
-	return r.opt.Dir != "" || r.opt.Keep || r.report.Judge != nil && r.report.Judge.Verdict != judge.Pass
+	return r.opt.Keep || r.report.Judge != nil && r.report.Judge.Verdict != judge.Pass
 }
 
 // event writes one line into events.log: when what was done to which part.
