@@ -90,7 +90,7 @@ func runProducer(ctx context.Context, args []string) int {
 func runOracle(_ context.Context, args []string) int {
 	m, err := read(args)
 	if err == nil {
-		err = oracle.Write(workload.New(m.Workload), os.Stdout)
+		err = oracle.Write(workload.New(m.Workload), m.MarkedRefused, os.Stdout)
 	}
 	if err != nil {
 		return fail(err)

@@ -141,6 +141,7 @@ func (p *Proxy) serve(conn net.Conn) {
 	}
 	server, err := net.DialTimeout("tcp", p.target, 5*time.Second)
 	if err != nil {
+		l.reset() // nobody listens behind: the nearest to a refused connection
 		return
 	}
 	if !l.join(server) {

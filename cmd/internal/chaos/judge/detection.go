@@ -8,7 +8,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/modeltrail/modeltrail/cmd/internal/chaos/workload"
 	"github.com/modeltrail/modeltrail/schemas/event"
 )
 
@@ -26,9 +25,11 @@ func header(rec *kgo.Record, key string) string {
 func (j *judge) deadLetterTopic(ctx context.Context) error {
 	want := map[string]int{}
 	for i := range j.work.Config().Calls {
-		if s := j.topic.at(i, workload.PhasePoison); s.found {
-			for _, at := range append([]place{s.first}, s.more...) {
-				want[position(at.partition, at.offset)] = 0
+		for phase := range 3 {
+			if j.isLetter(i, phase) {
+				for _, at := range j.wanted(i, phase) {
+					want[position(at.partition, at.offset)] = 0
+				}
 			}
 		}
 	}

@@ -143,14 +143,12 @@ func (j *judge) refusedAndRepeated(ctx context.Context) error {
 	rejected, repeated := map[string]bool{}, map[string]bool{}
 	for i := range j.work.Config().Calls {
 		for phase := range 3 {
-			s := j.topic.at(i, phase)
-			switch {
-			case !s.found:
-			case phase == workload.PhasePoison:
-				for _, at := range append([]place{s.first}, s.more...) {
+			if j.isLetter(i, phase) {
+				for _, at := range j.wanted(i, phase) {
 					rejected[position(at.partition, at.offset)] = true
 				}
-			case j.m.RepeatsRecognised:
+			}
+			if s := j.topic.at(i, phase); phase != workload.PhasePoison && j.m.RepeatsRecognised {
 				for _, at := range s.more {
 					repeated[position(at.partition, at.offset)] = true
 				}
@@ -181,6 +179,11 @@ func (j *judge) refusedAndRepeated(ctx context.Context) error {
 		j.report.checked("%d envelopes with status %s, each once", len(want), status)
 	}
 	return nil
+}
+
+// isLetter reports whether a record must be a dead letter.
+func (j *judge) isLetter(index, phase int) bool {
+	return phase == workload.PhasePoison || phase == 2 && j.m.MarkedRefused && j.work.Call(index).Marked
 }
 
 // strangers looks for rows of no call of the workload.

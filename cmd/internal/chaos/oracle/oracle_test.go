@@ -19,7 +19,7 @@ func TestRows_EveryRowHasACellForEveryColumn(t *testing.T) {
 	}
 	seen := map[string]int{}
 	for i := range 3000 {
-		for _, r := range Rows(work(3000), i) {
+		for _, r := range Rows(work(3000), i, false) {
 			seen[r.Table]++
 			if len(r.Cells) != columns[r.Table] {
 				t.Fatalf("call %d, %s: %d cells for %d columns", i, r.Table, len(r.Cells), columns[r.Table])
@@ -36,7 +36,7 @@ func TestRows_EveryRowHasACellForEveryColumn(t *testing.T) {
 func TestWrite_TheSameSeed_GivesTheSameBytes_AnotherSeedOthers(t *testing.T) {
 	write := func(seed uint64) []byte {
 		var out bytes.Buffer
-		if err := Write(workload.New(workload.Config{Seed: seed, Calls: 500, PoisonShare: 0.05}), &out); err != nil {
+		if err := Write(workload.New(workload.Config{Seed: seed, Calls: 500, PoisonShare: 0.05}), false, &out); err != nil {
 			t.Fatal(err)
 		}
 		return out.Bytes()
@@ -52,7 +52,7 @@ func TestWrite_TheSameSeed_GivesTheSameBytes_AnotherSeedOthers(t *testing.T) {
 func TestReader_GivesBackWhatWasWritten_CallByCall(t *testing.T) {
 	w := work(200)
 	var out bytes.Buffer
-	if err := Write(w, &out); err != nil {
+	if err := Write(w, false, &out); err != nil {
 		t.Fatal(err)
 	}
 	r, last := NewReader(&out), -1

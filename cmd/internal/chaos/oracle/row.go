@@ -20,21 +20,25 @@ type Row struct {
 // null is how ClickHouse's TabSeparated format writes NULL.
 const null = `\N`
 
-// Rows returns every row that call i must have, in every table. Refused is what the store must make a dead letter of
-// instead of a call row although it can be read: it is empty in an ordinary run.
-func Rows(w *workload.Workload, i int) []Row {
+// Rows returns every row that call i must have, in every table. With refused the database takes no call for
+// workload.MarkedModel: its answer is a dead letter.
+func Rows(w *workload.Workload, i int, refused bool) []Row {
 	c := w.Call(i)
+	records := w.Records(i)
 	if c.Poison != workload.NoPoison {
-		return []Row{{DeadLetters.Name, 0, letter(w, &c)}}
+		return []Row{{DeadLetters.Name, 0, letter(&c, records[0].Value)}}
 	}
 	id := identityOf(&c)
 	asked, answered := judged(&c, id, false), judged(&c, id, true)
 	rows := []Row{
-		{Envelopes.Name, 1, envelope(&c, id, asked, w, 1)},
-		{Envelopes.Name, 2, envelope(&c, id, answered, w, 2)},
-		{Calls.Name, 2, call(&c, id, answered)},
+		{Envelopes.Name, 1, envelope(&c, id, asked, 1, len(records[0].Value))},
 		{Payloads.Name, 1, payload(&c, id, "request", "application/json", c.RequestBody(), false)},
 	}
+	if refused && c.Marked {
+		value := records[1].Value
+		return append(rows, Row{DeadLetters.Name, 2, []string{c.ID, "sink", "violated_constraint", strconv.Itoa(len(value)), sha(value)}})
+	}
+	rows = append(rows, Row{Envelopes.Name, 2, envelope(&c, id, answered, 2, len(records[1].Value))}, Row{Calls.Name, 2, call(&c, id, answered)})
 	if body := c.ResponseBody(); body != nil {
 		rows = append(rows, Row{Payloads.Name, 2, payload(&c, id, "response", c.ContentType(), body, true)})
 	}
@@ -44,8 +48,7 @@ func Rows(w *workload.Workload, i int) []Row {
 	return rows
 }
 
-func letter(w *workload.Workload, c *workload.Call) []string {
-	value := w.Records(c.Index)[0].Value
+func letter(c *workload.Call, value []byte) []string {
 	reason := map[workload.Poison]string{
 		workload.Garbage: "not_protobuf", workload.Empty: "empty_value", workload.FromLater: "unknown_schema_version",
 		workload.Nameless: "missing_call_id", workload.Cut: "not_protobuf",
@@ -83,12 +86,11 @@ func money(pico int64) string {
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
-func envelope(c *workload.Call, id identity, v verdict, w *workload.Workload, phase int) []string {
+func envelope(c *workload.Call, id identity, v verdict, phase, size int) []string {
 	name, observed, sequence := "request", c.Asked, c.Source.Request
 	if phase == 2 {
 		name, observed, sequence = "response", c.Ended, c.Source.Response
 	}
-	size := len(w.Records(c.Index)[phase-1].Value)
 	return []string{
 		c.ID, name, us(c.Started), us(observed), "tap", c.Source.Instance, strconv.FormatUint(c.Source.Epoch, 10), strconv.FormatUint(sequence, 10), "0",
 		workload.Gateway, c.Route(), c.Caller.Fingerprint, id.principal, id.team, id.app, c.Provider(), operation(c), c.Model,

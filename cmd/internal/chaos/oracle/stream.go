@@ -13,11 +13,11 @@ import (
 const FindingLine = "finding"
 
 // Write writes what every call must have, in the order of the calls: one line per row, "table, index, phase, cells",
-// parted by tabs. The oracle's process is this function.
-func Write(w *workload.Workload, out io.Writer) error {
+// parted by tabs. The oracle's process is this function; refused is that of Rows.
+func Write(w *workload.Workload, refused bool, out io.Writer) error {
 	b := bufio.NewWriterSize(out, 1<<20)
 	for i := range w.Config().Calls {
-		for _, r := range Rows(w, i) {
+		for _, r := range Rows(w, i, refused) {
 			fmt.Fprintf(b, "%s\t%d\t%d\t%s\n", r.Table, i, r.Phase, strings.Join(r.Cells, "\t"))
 		}
 		for _, f := range Findings(w, i) {

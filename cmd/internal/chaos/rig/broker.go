@@ -188,6 +188,15 @@ func (b *broker) order(line string) bool {
 	return err == nil
 }
 
+// rest is how long a broker is left alone after its start: a Java broker needs a good part of a minute on a busy
+// machine until it serves groups again, and kills in that time would hit nothing but its start.
+func (b *broker) rest() time.Duration {
+	if b.kind == ApacheKafka {
+		return 45 * time.Second
+	}
+	return 5 * time.Second
+}
+
 func (b *broker) closeProxies() error {
 	var errs []error
 	for _, p := range b.proxies {

@@ -127,7 +127,9 @@ func (r *Run) killOne(component string, rng *rand.Rand) {
 	case "detect":
 		r.killProcess(component, r.detect)
 	case "broker":
-		r.killProcess(component, r.broker.process)
+		if r.broker.process.Age() > r.broker.rest() {
+			r.killProcess(component, r.broker.process)
+		}
 	case "engine":
 		if r.database.kill() {
 			r.killed(component, "random", "engine")

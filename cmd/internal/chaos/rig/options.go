@@ -25,6 +25,7 @@ type Options struct {
 	Faults         []string      // beside kills; empty is all, "none" is none
 	Fault          string        // MODELTRAIL_FAULT of the stores: a negative control
 	Copier         bool          // the plain copier in place of the store
+	StoreOnly      bool          // neither enrich nor detect
 	NoRepeats      bool          // the store does not recognise repeats of a source sequence
 	Settle         time.Duration // patience after the last fault
 	Dir            string        // empty: a temporary one

@@ -34,11 +34,15 @@ type Process struct {
 	ours    bool
 	paused  bool
 	starts  int
+	born    time.Time // of the present process
 	stopped chan struct{} // closed when the supervisor has ended
 }
 
-// pauseAfterFailure keeps a program that ends by itself from spinning.
-const pauseAfterFailure = 300 * time.Millisecond
+// Pauses before a program that ended by itself is started again: the first, doubled with every such end in a row.
+const (
+	firstPause = 300 * time.Millisecond
+	lastPause  = 4 * time.Second
+)
 
 // newProcess returns a process that is not started.
 func newProcess(name, log string, command func() *exec.Cmd) *Process {
@@ -82,16 +86,16 @@ func (p *Process) launch() error {
 	}
 	p.cmd, p.exited, p.ours, p.paused = cmd, make(chan struct{}), false, false
 	p.starts++
+	p.born = time.Now()
 	return nil
 }
 
 func (p *Process) supervise(stopped chan struct{}) {
 	defer close(stopped)
-	for {
+	for pause := firstPause; ; {
 		p.mu.Lock()
-		cmd, exited := p.cmd, p.exited
+		cmd, exited, born := p.cmd, p.exited, p.born
 		p.mu.Unlock()
-		born := time.Now()
 		_ = cmd.Wait()
 		p.mu.Lock()
 		status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -105,8 +109,12 @@ func (p *Process) supervise(stopped chan struct{}) {
 		if !wanted {
 			return
 		}
+		if e.killed || e.lived > 10*time.Second {
+			pause = firstPause
+		}
 		if !e.killed {
-			time.Sleep(pauseAfterFailure)
+			time.Sleep(pause)
+			pause = min(2*pause, lastPause)
 		}
 		p.mu.Lock()
 		if !p.wanted {
@@ -173,6 +181,16 @@ func (p *Process) running() bool {
 	default:
 		return true
 	}
+}
+
+// Age is how long the present process has run; 0 between two.
+func (p *Process) Age() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.running() {
+		return 0
+	}
+	return time.Since(p.born)
 }
 
 // PID is the present process's id, 0 between two.

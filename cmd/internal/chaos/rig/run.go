@@ -91,6 +91,9 @@ func (r *Run) do(ctx context.Context) (err error) {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
+	if err := r.startRoles(); err != nil {
+		return err
+	}
 	if err := r.startProducer(ctx); err != nil {
 		return err
 	}
@@ -136,21 +139,21 @@ func (r *Run) prepare(ctx context.Context) error {
 		return err
 	}
 	r.broker.process.ended = func(e ending) { r.processEnded(r.broker.process, e) }
-	if err := r.migrate(ctx); err != nil {
-		return err
-	}
-	return r.startRoles()
+	return r.migrate(ctx)
 }
 
 func (r *Run) startRoles() error {
 	var err error
-	if r.enrich, err = r.role("enrich", "enrich", nil); err != nil {
-		return err
+	var all []*Process
+	if !r.opt.StoreOnly {
+		if r.enrich, err = r.role("enrich", "enrich", nil); err != nil {
+			return err
+		}
+		if r.detect, err = r.role("detect", "detect", nil); err != nil {
+			return err
+		}
+		all = append(all, r.enrich, r.detect)
 	}
-	if r.detect, err = r.role("detect", "detect", nil); err != nil {
-		return err
-	}
-	all := []*Process{r.enrich, r.detect}
 	for i := range r.opt.Stores {
 		name := fmt.Sprintf("store-%d", i)
 		p, err := r.role(name, "store", func() []string { return r.points.env(name) })
@@ -173,7 +176,7 @@ func (r *Run) startProducer(ctx context.Context) error {
 	m := &manifest.Manifest{
 		Workload: r.opt.Workload, Brokers: r.broker.addrs(), Journal: "acknowledged.log",
 		ClickHouse:        manifest.ClickHouse{Addr: r.database.engine.HTTPAddr(), User: "modeltrail", PasswordFile: r.database.passwordFile(), Database: "modeltrail"},
-		RepeatsRecognised: !r.opt.NoRepeats && !r.opt.Copier, Detection: true,
+		RepeatsRecognised: !r.opt.NoRepeats && !r.opt.Copier, Detection: !r.opt.StoreOnly, MarkedRefused: r.opt.Workload.ExactMarked > 0,
 	}
 	if err := m.Write(r.dir); err != nil {
 		return err

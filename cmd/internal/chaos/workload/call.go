@@ -52,6 +52,7 @@ type Call struct {
 	Kind     Kind
 	Poison   Poison
 	Repeated bool // the source delivers both phases twice
+	Marked   bool // asks for MarkedModel
 	Caller   Caller
 	Model    string
 	Answered string // model that the answer names
@@ -85,6 +86,7 @@ type Config struct {
 	ReplyBytes   int     `json:"reply_bytes"`   // about, of prompt and reply text
 	ExactPoisons int     `json:"exact_poisons"` // exactly so many poisoned records, evenly spread; replaces PoisonShare
 	ExactMarked  int     `json:"exact_marked"`  // exactly so many calls for MarkedModel; replaces MarkedShare
+	OnlyLater    bool    `json:"only_later"`    // every poisoned record is FromLater: a newer reader can take it
 }
 
 // MarkedModel is asked for by calls that a test makes the store refuse.
@@ -149,12 +151,14 @@ func (w *Workload) Call(i int) Call {
 	poisoned, marked, repeated := rng.Float64(), rng.Float64(), rng.Float64()
 	c.Repeated = repeated < w.cfg.RepeatShare
 	if w.poisoned(i, poisoned) {
-		c.Poison = 1 + Poison(rng.IntN(int(poisons-1)))
+		if c.Poison = 1 + Poison(rng.IntN(int(poisons-1))); w.cfg.OnlyLater {
+			c.Poison = FromLater
+		}
 	}
 	c.Kind = kindOf(rng.IntN(100))
 	c.times(rng, w.step)
 	c.content(rng, w.cfg.ReplyBytes)
-	if c.Poison == NoPoison && w.marked(i, marked) {
+	if c.Marked = c.Poison == NoPoison && w.marked(i, marked); c.Marked {
 		c.Kind, c.Model, c.Answered, c.Tool = Chat, MarkedModel, MarkedModel, nil
 	}
 	return c
