@@ -38,6 +38,8 @@ func commands() map[string]func(ctx context.Context, args []string) int {
 		"judge":        runJudge,
 		"copier":       runCopier,
 		"negative":     runNegative,
+		"poison":       runPoison,
+		"resource":     runResource,
 	}
 }
 
@@ -174,14 +176,8 @@ func runChaos(ctx context.Context, args []string) int {
 		return fail(err)
 	}
 	report.Text(os.Stdout)
-	if jsonFile != "" {
-		file, err := os.Create(jsonFile)
-		if err == nil {
-			err = errors.Join(report.JSON(file), file.Close())
-		}
-		if err != nil {
-			return fail(err)
-		}
+	if err := writeJSON(jsonFile, report); err != nil {
+		return fail(err)
 	}
 	return report.Judge.Verdict.ExitCode()
 }
@@ -198,6 +194,8 @@ func parse(args []string) (o rig.Options, jsonFile string, err error) {
   chaos -fault new_token -failpoints W2,W3           a negative control: must FAIL
   chaos -copier                                      the plain copier in place of the store: must FAIL
   chaos negative                                     every negative control, up to 25 tries each
+  chaos poison                                       1000 undecodable and 100 uninsertable records among a million
+  chaos resource -duration 30m                       memory of store and enrich at full speed
   chaos judge DIR                                    judge a kept folder again
 
 Exit codes: 0 PASS, 1 FAIL, 2 CHECK_ERROR (nothing was found out) or wrong usage.

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/judge"
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/rig"
 )
@@ -95,16 +93,11 @@ func runNegative(ctx context.Context, args []string) int {
 
 // oneRun makes one run of the conservation test.
 func oneRun(ctx context.Context, o rig.Options, out io.Writer) (*rig.Report, error) {
-	self, err := os.Executable()
+	newRun, err := runner(out)
 	if err != nil {
 		return nil, err
 	}
-	level, err := zerolog.ParseLevel(o.Log)
-	if err != nil {
-		return nil, err
-	}
-	log := zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly}).Level(level).With().Timestamp().Logger()
-	run, err := rig.New(o, self, out, log)
+	run, err := newRun(o)
 	if err != nil {
 		return nil, err
 	}

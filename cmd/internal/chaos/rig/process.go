@@ -34,7 +34,7 @@ type Process struct {
 	ours    bool
 	paused  bool
 	starts  int
-	born    time.Time // of the present process
+	born    time.Time     // of the present process
 	stopped chan struct{} // closed when the supervisor has ended
 }
 

@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -78,13 +77,6 @@ func (r *Report) random() int {
 func (r *Report) skip(fault, reason string) { r.Skipped[fault] = "CHECK_ERROR: " + reason }
 func (r *Report) note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
-}
-
-// JSON writes the report as one document.
-func (r *Report) JSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
 }
 
 // Text writes the report for people.
