@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 BENCH_CALLS ?= 300000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint fuzz bench generate check-generated dist secrets fmt clean
+.PHONY: help run build test race lint fuzz chaos bench generate check-generated dist secrets fmt clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$f); do \
 			echo "$$name in $$(dirname $$f)"; $(GO) test -run='^$$' -fuzz="^$$name$$" -fuzztime=$(FUZZTIME) $$(dirname $$f) || exit 1; \
 		done; done
+
+chaos: ## kill and disturb everything, then prove that nothing was lost or doubled; CHAOS="..." takes its flags (docs/chaos.md)
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/chaos ./cmd/internal/chaos
+	bin/chaos $(CHAOS)
 
 bench: build ## print every figure of the performance bars, as ratios within one run
 	$(GO) run ./cmd/internal/bench/tapbench

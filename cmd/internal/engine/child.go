@@ -90,6 +90,13 @@ func runChild(ctx context.Context, cfg childConfig, tell func(childReady)) error
 	if err != nil {
 		return fmt.Errorf("take listening socket: %w", err)
 	}
+	ghosts, err := dropGhosts(filepath.Join(cfg.DataDir, "db"))
+	if err != nil {
+		return err
+	}
+	if ghosts > 0 {
+		fmt.Fprintf(os.Stderr, "engine-child: dropped %d insert tokens without rows, left by a process that was killed\n", ghosts)
+	}
 	library, err := chdb.Open(cfg.Library)
 	if err != nil {
 		return err

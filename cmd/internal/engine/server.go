@@ -142,6 +142,11 @@ func (s *serverLauncher) writeConfig() (string, error) {
 
 // launch implements launcher.
 func (s *serverLauncher) launch(ctx context.Context) (*process, error) {
+	if ghosts, err := dropGhosts(filepath.Join(filepath.Dir(s.config), "db")); err != nil {
+		return nil, err
+	} else if ghosts > 0 {
+		s.engine.logger.Warn().Int("tokens", ghosts).Msg("dropped insert tokens without rows, left by a process that was killed")
+	}
 	cmd := exec.Command(s.binary, serverArgs(s.binary, "--config-file="+s.config)...)
 	cmd.Dir = filepath.Dir(s.config)
 	cmd.Stdout, cmd.Stderr = s.log, s.log

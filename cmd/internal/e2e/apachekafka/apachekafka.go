@@ -44,7 +44,7 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 // added to the properties; %[1]s in it is the controller's address.
 func run(t testing.TB, plain string, format []string, text string) {
 	t.Helper()
-	jars, err := install()
+	jars, err := Install()
 	if err != nil {
 		t.Fatalf("install Apache Kafka: %v", err)
 	}
@@ -109,8 +109,8 @@ func await(address string) error {
 	}
 }
 
-// install copies the jars into the user's cache once and returns their folder.
-func install() (string, error) {
+// Install copies the jars into the user's cache once and returns their folder.
+func Install() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
