@@ -104,7 +104,7 @@ func arrived(t *testing.T, cluster *kfake.Cluster, n uint64) (repeats int) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	seen, last := map[uint64][]byte{}, map[int32]uint64{}
 	for uint64(len(seen)) < n {
@@ -187,7 +187,7 @@ func TestAnOutageIsDeliveredInOrderInEachDurability(t *testing.T) {
 // settled waits until nothing is in flight and the spool is empty.
 func settled(t *testing.T, r *rig) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		r.mu.Lock()
 		spilling := r.spilling
 		r.mu.Unlock()
@@ -261,7 +261,7 @@ func TestAtTheBoundEnvelopesAreDroppedCountedAndTakenAgainLater(t *testing.T) {
 	}
 	balanced(t, r.Publisher)
 	r.gate.set(true)
-	for deadline := time.Now().Add(10 * time.Second); !r.Takes(SpoolFirst); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !r.Takes(SpoolFirst); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("never takes envelopes again")
 		}

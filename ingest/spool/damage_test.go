@@ -14,7 +14,6 @@ import (
 type original struct {
 	files   []string // names
 	data    map[string][]byte
-	cursor  []byte
 	records []Record
 	ends    map[string][]end // by file: where each record ends
 }

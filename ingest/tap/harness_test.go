@@ -152,7 +152,7 @@ func (b *bench) envelopes(n int) []*event.Envelope {
 		b.t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
 	defer cancel()
 	var out []*event.Envelope
 	for len(out) < n {

@@ -24,7 +24,8 @@ type scene struct {
 	broker           *child
 	brokerAddr       string
 	tap              *exec.Cmd
-	ended            chan error // of the tap
+	ended            chan struct{} // the tap has
+	endErr           error         // how, once ended is closed
 	admin            string
 	tapURL, plainURL string
 }
@@ -128,7 +129,7 @@ func (s *scene) startTap(binary string, cfg config, provider string) error {
 	if s.admin, err = freeAddress(); err != nil {
 		return err
 	}
-	// A long outage may need more than the default bound: rate x 2 envelopes x about 3 KB x time.
+	// A long outage may need more than the default bound: rate x 2 envelopes x about 2.2 KB x time.
 	file := filepath.Join(s.dir, "tap.yaml")
 	text := fmt.Sprintf("tap: {durability: %s}\nspool: {dir: %s, max_bytes: %d}\n", cfg.durability, filepath.Join(s.dir, "spool"), int64(16)<<30)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -143,8 +144,9 @@ func (s *scene) startTap(binary string, cfg config, provider string) error {
 	if err := s.tap.Start(); err != nil {
 		return fmt.Errorf("start tap: %w", err)
 	}
-	s.ended = make(chan error, 1)
-	go func() { s.ended <- s.tap.Wait() }()
+	tap, ended := s.tap, make(chan struct{})
+	s.ended = ended
+	go func() { s.endErr = tap.Wait(); close(ended) }()
 	s.tapURL = "http://" + listen + "/bench"
 	for range 200 {
 		conn, err := net.Dial("tcp", listen)
@@ -169,9 +171,9 @@ func (s *scene) stopTap() error {
 	if err := s.tap.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	err := <-s.ended
+	<-s.ended
 	s.tap = nil
-	return err
+	return s.endErr
 }
 
 // memory returns the tap's peak and present resident size in MiB.
