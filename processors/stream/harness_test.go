@@ -49,9 +49,13 @@ type rows struct {
 	sink   *table
 	values []string
 	bytes  int64
+	first  int64 // offset of the first value
 }
 
 func (r *rows) Add(rec *kgo.Record) {
+	if len(r.values) == 0 {
+		r.first = rec.Offset
+	}
 	r.values = append(r.values, string(rec.Value))
 	r.bytes += int64(len(rec.Value))
 }
