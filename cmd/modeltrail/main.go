@@ -41,7 +41,7 @@ func run() int {
 	}
 	fmt.Fprintln(os.Stderr, "modeltrail:", err)
 	switch {
-	case errors.Is(err, app.ErrConfig), errors.Is(err, querycmd.ErrUsage):
+	case errors.Is(err, app.ErrConfig), errors.Is(err, querycmd.ErrUsage), errors.Is(err, errUsage):
 		return 2
 	case errors.Is(err, querycmd.ErrExpectation):
 		return 3
@@ -76,10 +76,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 a query's
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run:"},
 		&cobra.Group{ID: "ask", Title: "Ask:"},
+		&cobra.Group{ID: "repair", Title: "Repair:"},
 		&cobra.Group{ID: "operate", Title: "Operate:"},
 	)
 	root.AddCommand(newUp(), newTap(), newStore(), newEnrich(), newDetect(), newAlert())
 	root.AddCommand(newQuery(), newTail())
+	root.AddCommand(newReplay(), newDLQ())
 	root.AddCommand(newMigrate(), newConfig(), newHealth(), newDecrypt(), newVersion(), newEngineChild())
 	root.SetHelpCommandGroupID("operate")
 	root.SetCompletionCommandGroupID("operate")
