@@ -55,7 +55,9 @@ An interrupted replay goes on when the same command is given again. Running a fi
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.abandon != 0 {
-				return repairing(cmd, nil, func(ctx context.Context, _ *app.Process, r *app.Rewriting) error { return r.Engine.Abandon(ctx, f.abandon) })
+				return repairing(cmd, nil, func(ctx context.Context, _ *app.Process, r *app.Rewriting) error {
+					return r.Engine.Abandon(ctx, f.abandon)
+				})
 			}
 			return runReplay(cmd, f)
 		},
