@@ -62,7 +62,8 @@ Start here:
   modeltrail tail             calls as they happen
   modeltrail config example   a configuration to start from
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 a query's --expect was not met.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 an expectation was not met
+(--expect of query, records that dlq replay or backfill refused).`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version,
@@ -81,7 +82,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 a query's
 	)
 	root.AddCommand(newUp(), newTap(), newStore(), newEnrich(), newDetect(), newAlert())
 	root.AddCommand(newQuery(), newTail())
-	root.AddCommand(newReplay(), newDLQ())
+	root.AddCommand(newReplay(), newDLQ(), newBackfill())
 	root.AddCommand(newMigrate(), newConfig(), newHealth(), newDecrypt(), newVersion(), newEngineChild())
 	root.SetHelpCommandGroupID("operate")
 	root.SetCompletionCommandGroupID("operate")

@@ -242,9 +242,11 @@ func preview(ctx context.Context, out io.Writer, engine *replay.Engine, job repl
 	return nil
 }
 
-func newBar(cmd *cobra.Command, what string) *progress.Bar {
+func newBar(cmd *cobra.Command, what string) *progress.Bar { return newBarOf(cmd, what, "records") }
+
+func newBarOf(cmd *cobra.Command, what, unit string) *progress.Bar {
 	file, ok := cmd.ErrOrStderr().(*os.File)
-	return progress.New(cmd.ErrOrStderr(), ok && isatty.IsTerminal(file.Fd()), what, "records")
+	return progress.New(cmd.ErrOrStderr(), ok && isatty.IsTerminal(file.Fd()), what, unit)
 }
 
 // repairing runs f with what a replay needs: the configured servers, or those of a running `modeltrail up`.
