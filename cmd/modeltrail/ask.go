@@ -11,7 +11,6 @@ import (
 	"github.com/modeltrail/modeltrail/cmd/internal/config"
 	"github.com/modeltrail/modeltrail/cmd/internal/kafka"
 	"github.com/modeltrail/modeltrail/cmd/internal/querycmd"
-	"github.com/modeltrail/modeltrail/schemas/secret"
 )
 
 // located returns the configuration with the addresses of a running `modeltrail up` where it names no servers.
@@ -20,22 +19,7 @@ func located(cmd *cobra.Command) (config.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	if len(cfg.ClickHouse.Addr) > 0 && len(cfg.Kafka.Brokers) > 0 {
-		return cfg, nil
-	}
-	running, err := app.ReadEndpoints(cfg)
-	if err != nil {
-		return cfg, err
-	}
-	if len(cfg.ClickHouse.Addr) == 0 {
-		cfg.ClickHouse.Addr, cfg.ClickHouse.Protocol = running.ClickHouseAddr, running.ClickHouseProtocol
-		cfg.ClickHouse.Database = running.ClickHouseDatabase
-		cfg.ClickHouse.User, cfg.ClickHouse.Password = running.User, secret.New(running.Password)
-	}
-	if len(cfg.Kafka.Brokers) == 0 {
-		cfg.Kafka.Brokers = running.Brokers
-	}
-	return cfg, nil
+	return cfg, app.Locate(&cfg, false)
 }
 
 func newQuery() *cobra.Command {

@@ -42,7 +42,7 @@ func run() int {
 	}
 	fmt.Fprintln(os.Stderr, "modeltrail:", err)
 	switch {
-	case errors.Is(err, app.ErrConfig), errors.Is(err, querycmd.ErrUsage), errors.Is(err, completeness.ErrUsage):
+	case errors.Is(err, app.ErrConfig), errors.Is(err, querycmd.ErrUsage), errors.Is(err, completeness.ErrUsage), errors.Is(err, errUsage):
 		return 2
 	case errors.Is(err, querycmd.ErrExpectation), errors.Is(err, completeness.ErrIncomplete):
 		return 3
@@ -64,7 +64,8 @@ Start here:
   modeltrail completeness     is the record complete?
   modeltrail config example   a configuration to start from
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 an expectation was not met: a query's --expect, a record that is not complete.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 an expectation was not met: a query's --expect, a record
+that is not complete, records that dlq replay or backfill refused.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version,
@@ -78,10 +79,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or faulty configuration, 3 an expect
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run:"},
 		&cobra.Group{ID: "ask", Title: "Ask:"},
+		&cobra.Group{ID: "repair", Title: "Repair:"},
 		&cobra.Group{ID: "operate", Title: "Operate:"},
 	)
 	root.AddCommand(newUp(), newTap(), newReceive(), newStore(), newEnrich(), newDetect(), newAlert())
 	root.AddCommand(newQuery(), newTail(), newCompleteness())
+	root.AddCommand(newReplay(), newDLQ(), newBackfill())
 	root.AddCommand(newMigrate(), newConfig(), newHealth(), newDecrypt(), newVersion(), newEngineChild())
 	root.SetHelpCommandGroupID("operate")
 	root.SetCompletionCommandGroupID("operate")

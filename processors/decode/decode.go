@@ -13,6 +13,7 @@ import (
 	"github.com/modeltrail/modeltrail/schemas/batch"
 	"github.com/modeltrail/modeltrail/schemas/dialect"
 	"github.com/modeltrail/modeltrail/schemas/event"
+	"github.com/modeltrail/modeltrail/schemas/generic"
 )
 
 // Reasons of a reject.
@@ -170,6 +171,9 @@ func content(e *event.Event, env *event.Envelope) {
 		in.RequestBody = body(req.Payload, env.CaptureMode)
 	} else {
 		in.RequestBody = req.Payload.GetOutline()
+	}
+	if env.Dialect == generic.Dialect {
+		in.RequestBody = req.Payload.GetOutline() // the facts; the bodies are some provider's
 	}
 	in.RequestTruncated = cut(req.Payload)
 	if env.Phase == event.Phase_PHASE_RESPONSE {

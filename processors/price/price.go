@@ -27,6 +27,7 @@ const (
 	DetailHTTPError     = "http_error"
 	DetailNoResponse    = "no_response"
 	DetailTooLarge      = "cost_too_large"
+	DetailStated        = "stated_by_source" // a cost that the record brought along, of no table
 	unpricedPrefix      = "unpriced:"
 )
 
@@ -87,6 +88,11 @@ func (s *Step) Process(r *batch.Record) processors.Verdict {
 	}
 	c := newCell()
 	ev.Cost = &c.cost
+	if stated := ev.GetCall().GetStatedPicoUsd(); ev.GetCall() != nil && ev.Call.StatedPicoUsd != nil {
+		c.total = stated
+		c.cost.Status, c.cost.TotalPicoUsd, c.cost.Detail = event.CostStatus_COST_STATUS_PRICED, &c.total, DetailStated
+		return processors.Verdict{}
+	}
 	table, ok := s.tables.At(r.IngestedAt)
 	if !ok {
 		c.refuse(event.CostStatus_COST_STATUS_UNKNOWN_MODEL, DetailNoTable)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/modeltrail/modeltrail/schemas/event"
+	"github.com/modeltrail/modeltrail/schemas/generic"
 	"github.com/modeltrail/modeltrail/schemas/sse"
 )
 
@@ -29,6 +30,10 @@ func Decode(in *Input, call *event.Call, usage *event.Usage) Result {
 	if in.HasResponse {
 		call.Outcome = in.Outcome
 		usage.Source = event.UsageSource_USAGE_SOURCE_NONE
+	}
+	if in.Dialect == generic.Dialect {
+		readGeneric(in, call, usage)
+		return Result{}
 	}
 	d, operation, ok := Find(in.Dialect, in.Path)
 	if !ok {

@@ -351,7 +351,8 @@ type Call struct {
 	Temperature        *float64               `protobuf:"fixed64,17,opt,name=temperature,proto3,oneof" json:"temperature,omitempty"`
 	Outcome            StreamOutcome          `protobuf:"varint,18,opt,name=outcome,proto3,enum=modeltrail.v1.StreamOutcome" json:"outcome,omitempty"` // the tap's, corrected by a missing terminal event
 	TimeToFirstTokenNs *int64                 `protobuf:"varint,19,opt,name=time_to_first_token_ns,json=timeToFirstTokenNs,proto3,oneof" json:"time_to_first_token_ns,omitempty"`
-	DecodeError        string                 `protobuf:"bytes,20,opt,name=decode_error,json=decodeError,proto3" json:"decode_error,omitempty"` // reason code when a body could not be read; the call is kept
+	DecodeError        string                 `protobuf:"bytes,20,opt,name=decode_error,json=decodeError,proto3" json:"decode_error,omitempty"`                 // reason code when a body could not be read; the call is kept
+	StatedPicoUsd      *int64                 `protobuf:"fixed64,21,opt,name=stated_pico_usd,json=statedPicoUsd,proto3,oneof" json:"stated_pico_usd,omitempty"` // cost that the source of the record states, 1e-12 USD
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -524,6 +525,13 @@ func (x *Call) GetDecodeError() string {
 		return x.DecodeError
 	}
 	return ""
+}
+
+func (x *Call) GetStatedPicoUsd() int64 {
+	if x != nil && x.StatedPicoUsd != nil {
+		return *x.StatedPicoUsd
+	}
+	return 0
 }
 
 // Usage holds token units that do not overlap: in_* sum to in_total, out_* to out_total. Absent = unknown, 0 = known zero.
@@ -1370,7 +1378,7 @@ const file_modeltrail_v1_event_proto_rawDesc = "" +
 	"\x04type\x18\x03 \x01(\tR\x04type\x12\x16\n" +
 	"\x06server\x18\x04 \x01(\tR\x06server\x12,\n" +
 	"\x0farguments_bytes\x18\x05 \x01(\x03H\x00R\x0eargumentsBytes\x88\x01\x01B\x12\n" +
-	"\x10_arguments_bytes\"\xbf\x06\n" +
+	"\x10_arguments_bytes\"\x80\a\n" +
 	"\x04Call\x12\x18\n" +
 	"\adialect\x18\x01 \x01(\tR\adialect\x12'\n" +
 	"\x0fdecoder_version\x18\x02 \x01(\tR\x0edecoderVersion\x12\x1c\n" +
@@ -1395,10 +1403,12 @@ const file_modeltrail_v1_event_proto_rawDesc = "" +
 	"\vtemperature\x18\x11 \x01(\x01H\x01R\vtemperature\x88\x01\x01\x126\n" +
 	"\aoutcome\x18\x12 \x01(\x0e2\x1c.modeltrail.v1.StreamOutcomeR\aoutcome\x127\n" +
 	"\x16time_to_first_token_ns\x18\x13 \x01(\x03H\x02R\x12timeToFirstTokenNs\x88\x01\x01\x12!\n" +
-	"\fdecode_error\x18\x14 \x01(\tR\vdecodeErrorB\x14\n" +
+	"\fdecode_error\x18\x14 \x01(\tR\vdecodeError\x12+\n" +
+	"\x0fstated_pico_usd\x18\x15 \x01(\x10H\x03R\rstatedPicoUsd\x88\x01\x01B\x14\n" +
 	"\x12_max_output_tokensB\x0e\n" +
 	"\f_temperatureB\x19\n" +
-	"\x17_time_to_first_token_ns\"\x9f\a\n" +
+	"\x17_time_to_first_token_nsB\x12\n" +
+	"\x10_stated_pico_usd\"\x9f\a\n" +
 	"\x05Usage\x122\n" +
 	"\x06source\x18\x01 \x01(\x0e2\x1a.modeltrail.v1.UsageSourceR\x06source\x12\x14\n" +
 	"\x05flags\x18\x02 \x03(\tR\x05flags\x12\x1e\n" +

@@ -167,6 +167,14 @@ func (m *Call) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.StatedPicoUsd != nil {
+		i -= 8
+		binary.LittleEndian.PutUint64(dAtA[i:], uint64(*m.StatedPicoUsd))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa9
+	}
 	if len(m.DecodeError) > 0 {
 		i -= len(m.DecodeError)
 		copy(dAtA[i:], m.DecodeError)
@@ -1212,6 +1220,9 @@ func (m *Call) SizeVT() (n int) {
 	l = len(m.DecodeError)
 	if l > 0 {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.StatedPicoUsd != nil {
+		n += 10
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2477,6 +2488,17 @@ func (m *Call) UnmarshalVT(dAtA []byte) error {
 			}
 			m.DecodeError = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 21:
+			if wireType != 1 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StatedPicoUsd", wireType)
+			}
+			var v int64
+			if (iNdEx + 8) > l {
+				return io.ErrUnexpectedEOF
+			}
+			v = int64(binary.LittleEndian.Uint64(dAtA[iNdEx:]))
+			iNdEx += 8
+			m.StatedPicoUsd = &v
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -5831,6 +5853,17 @@ func (m *Call) UnmarshalVTUnsafe(dAtA []byte) error {
 			}
 			m.DecodeError = stringValue
 			iNdEx = postIndex
+		case 21:
+			if wireType != 1 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StatedPicoUsd", wireType)
+			}
+			var v int64
+			if (iNdEx + 8) > l {
+				return io.ErrUnexpectedEOF
+			}
+			v = int64(binary.LittleEndian.Uint64(dAtA[iNdEx:]))
+			iNdEx += 8
+			m.StatedPicoUsd = &v
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

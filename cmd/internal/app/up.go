@@ -27,6 +27,8 @@ type Endpoints struct {
 	ClickHouseDatabase string   `yaml:"clickhouse_database"`
 	User               string   `yaml:"user"`
 	Password           string   `yaml:"password"`
+	OperatorUser       string   `yaml:"operator_user"` // may write: for replay and dlq
+	OperatorPassword   string   `yaml:"operator_password"`
 	TapURL             string   `yaml:"tap_url"`
 	ReceiveURL         string   `yaml:"receive_url,omitempty"`
 	SQLURL             string   `yaml:"sql_url"`
@@ -106,6 +108,7 @@ func (p *Process) embedEngine(ctx context.Context, e *Endpoints) error {
 	clickhouse := &p.Config.ClickHouse
 	clickhouse.Addr, clickhouse.Protocol = []string{run.Addr()}, string(run.Protocol())
 	clickhouse.User, clickhouse.Password = admin.Name, admin.Password
+	e.OperatorUser, e.OperatorPassword = admin.Name, admin.Password.Value()
 	e.User, e.Password, e.SQLURL = reader.Name, reader.Password.Value(), "http://"+run.HTTPAddr()
 	return nil
 }

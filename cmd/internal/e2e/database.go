@@ -22,7 +22,7 @@ import (
 
 // Tables are the tables that hold rows of calls, findings and dead letters.
 func Tables() []string {
-	return []string{"envelopes", "calls", "payloads", "tool_calls", "findings", "dead_letters", "source_statements", "source_completeness", "spend_hourly", "team_budgets", "credential_inventory"}
+	return []string{"envelopes", "calls", "payloads", "tool_calls", "findings", "dead_letters", "dead_letter_resolutions", "replays", "source_statements", "source_completeness", "spend_hourly", "team_budgets", "credential_inventory"}
 }
 
 // ClickHouse returns a connection as the user that may only read. It is closed with the test.

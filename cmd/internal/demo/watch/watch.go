@@ -100,7 +100,7 @@ FROM spend_hourly WHERE hour >= toStartOfDay(now('UTC')) GROUP BY team_id ORDER 
 	w.say("%s  spend today, from SQL (spend_hourly)\n", time.Now().Format("15:04:05"))
 	for rows.Next() {
 		var team string
-		var calls, in, out uint64
+		var calls, in, out int64
 		var spent decimal.Decimal
 		if err := rows.Scan(&team, &calls, &in, &out, &spent); err != nil {
 			return err
