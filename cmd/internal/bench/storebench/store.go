@@ -84,7 +84,7 @@ func runStore(t task) (result, error) {
 		return result{}, err
 	}
 	defer client.Close()
-	left := newCountdown(2*t.Options.Calls, stop)
+	left := newCountdown(2*t.Options.Calls+t.Options.Unread, stop)
 	runner, err := stream.New(client, left.wrap(newBatch), cfg, stream.Settings{
 		Name: "store", Membership: membership, Logger: zerolog.New(os.Stderr).Level(zerolog.WarnLevel), Registerer: prometheus.NewRegistry(),
 	})
@@ -128,7 +128,9 @@ func storeBatches(t task) (stream.NewBatch, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	dial := func(opts ...kgo.Opt) (*kgo.Client, error) { return kgo.NewClient(append(opts, kgo.SeedBrokers(t.Rig.Broker))...) }
+	dial := func(opts ...kgo.Opt) (*kgo.Client, error) {
+		return kgo.NewClient(append(opts, kgo.SeedBrokers(t.Rig.Broker))...)
+	}
 	newBatch, err := role.NewStore(role.StoreDeps{
 		Chain: chain, Writer: writer, DeadLetters: letters, Registerer: registry,
 		Reread: role.RereadFrom(dial), History: clickhouse.NewHistory(conn, cfg),
