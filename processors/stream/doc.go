@@ -12,6 +12,10 @@
 // knows spans (by a deduplication token, a key, a file name) drops what it already has. A member that lost its
 // partition cannot plan: the coordinator refuses its generation before anything is inserted.
 //
+// A Stepwise batch may take several steps for a span: each is a plan of its own, committed before it is carried out,
+// with an earlier end or with a note in which the batch keeps what it has decided ("v1;<last>;<note>"). A sink that
+// refuses some rows for good is asked by parts that way, and a crash between two parts changes nothing.
+//
 // A span may contain holes (compaction, aborted transactions, control records): only offsets count. The package
 // knows nothing of what a record holds; what cannot be processed becomes a reject inside the Batch.
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -120,11 +121,20 @@ func (d *delivery) send(ctx context.Context, last int64) error {
 	}
 	from, _ := slices.BinarySearchFunc(d.rejects, d.lettered+1, byOffset)
 	to, _ := slices.BinarySearchFunc(d.rejects, last+1, byOffset)
-	if err := d.deps.DeadLetters.Write(ctx, d.rejects[from:to]); err != nil {
+	if err := d.produce(ctx, d.rejects[from:to]); err != nil {
 		return err
 	}
 	d.lettered = last
 	return nil
+}
+
+// lettersTimeout bounds one attempt, so that a topic that is down shows in log and metrics as a step that is repeated.
+const lettersTimeout = 30 * time.Second
+
+func (d *delivery) produce(ctx context.Context, rejects []batch.Reject) error {
+	ctx, cancel := context.WithTimeout(ctx, lettersTimeout)
+	defer cancel()
+	return d.deps.DeadLetters.Write(ctx, rejects)
 }
 
 func byOffset(r batch.Reject, offset int64) int { return int(r.Position.Offset - offset) }

@@ -49,7 +49,8 @@ type EnrichSettings struct {
 
 // Enrich runs the chain over the envelopes topic and writes one event per envelope, keyed by team, so that a
 // team's calls meet one detector. It is at-least-once: after a crash the events of one batch may come twice.
-// Envelopes that the chain rejects are counted only; the store role keeps them as dead letters.
+// Envelopes that a source delivered twice pass as well: detectors drop them by call id and phase. Envelopes that the
+// chain rejects are counted only; the store role keeps them as dead letters.
 type Enrich struct {
 	loop     *consumption
 	producer *kgo.Client

@@ -41,6 +41,8 @@ type scene struct {
 	repeats bool
 	letters *kgo.Client // of the dead letter topic; nil: one of its own
 	reg     *prometheus.Registry
+	faults  clickhouse.Faults
+	shift   func(int64) int64
 }
 
 func newScene(t *testing.T, s *suite) *scene {
@@ -134,9 +136,9 @@ func (sc *scene) run(hook func(point string, crash func())) bool {
 		letters = producer
 	}
 	sc.reg = prometheus.NewRegistry()
-	w, err := clickhouse.NewWriter(sc.s.conn, sc.cfg, clickhouse.Settings{
-		Cluster: "main", Registerer: sc.reg, Window: 10_000, Faults: clickhouse.Faults{Midway: func() { at(stream.PointInsert) }},
-	})
+	faults := sc.faults
+	faults.Midway = func() { at(stream.PointInsert) }
+	w, err := clickhouse.NewWriter(sc.s.conn, sc.cfg, clickhouse.Settings{Cluster: "main", Registerer: sc.reg, Window: 10_000, Faults: faults})
 	if err != nil {
 		sc.t.Fatal(err)
 	}
@@ -162,7 +164,7 @@ func (sc *scene) run(hook func(point string, crash func())) bool {
 	}
 	client := kafkaClient(sc.t, sc.cluster, stream.Options(cfg, membership)...)
 	runner, err := stream.New(client, newBatch, cfg, stream.Settings{
-		Name: "store", Membership: membership, Logger: zerolog.Nop(), Registerer: sc.reg, Faults: stream.Faults{At: at},
+		Name: "store", Membership: membership, Logger: zerolog.Nop(), Registerer: sc.reg, Faults: stream.Faults{At: at, Shift: sc.shift},
 	})
 	if err != nil {
 		sc.t.Fatal(err)

@@ -122,7 +122,7 @@ func (d *delivery) refuse(ctx context.Context, span batch.Span, n note) (stream.
 	}
 	a := d.aside
 	if !a.sent {
-		if err := d.deps.DeadLetters.Write(ctx, a.rejects); err != nil {
+		if err := d.produce(ctx, a.rejects); err != nil {
 			return stream.Plan{}, err
 		}
 		a.sent = true

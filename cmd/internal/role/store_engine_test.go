@@ -52,6 +52,8 @@ func TestStoreTables_OnARealEngine(t *testing.T) {
 		"a dead letter topic that is down":            testLettersDown,
 		"a server that hangs":                         testHangingServer,
 		"start checks":                                testStartChecks,
+		"a broken guarantee is noticed":               testFaults,
+		"refused findings":                            testFindingsRefused,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}

@@ -138,8 +138,13 @@ func kafkaClient(t *testing.T, cluster *kfake.Cluster, opts ...kgo.Opt) *kgo.Cli
 // consume runs batches over the envelopes until done, then stops in good order.
 func consume(t *testing.T, cluster *kfake.Cluster, newBatch stream.NewBatch, done func() bool) {
 	t.Helper()
+	consumeTopic(t, cluster, event.TopicEnvelopes, newBatch, done)
+}
+
+func consumeTopic(t *testing.T, cluster *kfake.Cluster, topic string, newBatch stream.NewBatch, done func() bool) {
+	t.Helper()
 	cfg, membership := stream.DefaultConfig(), &stream.Membership{}
-	cfg.Group, cfg.Topics, cfg.MaxBatchRows, cfg.FlushInterval = "store", []string{event.TopicEnvelopes}, 300, 100*time.Millisecond
+	cfg.Group, cfg.Topics, cfg.MaxBatchRows, cfg.FlushInterval = "store", []string{topic}, 300, 100*time.Millisecond
 	runner, err := stream.New(kafkaClient(t, cluster, stream.Options(cfg, membership)...), newBatch, cfg, stream.Settings{
 		Name: "store", Membership: membership, Logger: zerolog.Nop(), Registerer: prometheus.NewRegistry(),
 	})

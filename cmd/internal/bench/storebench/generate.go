@@ -105,6 +105,12 @@ func payload(kind string, body []byte, rng *rand.Rand) *event.Payload {
 	}
 }
 
+// poison begins the ids of calls that are refused.
+const poison = "poison-"
+
+// every spreads n events evenly over all.
+func every(i, all, n int) bool { return n > 0 && i%(all/n) == all/n/2 && i/(all/n) < n }
+
 // fill writes the topic, unless it is there with that many records. It returns the mean size of a call's values.
 func fill(ctx context.Context, o options, broker string) (int, error) {
 	client, err := kgo.NewClient(append(publish.DefaultConfig().Options(), kgo.SeedBrokers(broker))...)
@@ -125,8 +131,19 @@ func fill(ctx context.Context, o options, broker string) (int, error) {
 	g := newGenerator()
 	var failed error
 	bytes := 0
-	for range o.Calls {
+	produced := func(_ *kgo.Record, err error) {
+		if err != nil {
+			failed = err
+		}
+	}
+	for i := range o.Calls {
 		request, response := g.call()
+		if every(i, o.Calls, o.Refused) {
+			response.CallId = poison + response.CallId
+		}
+		if every(i, o.Calls, o.Unread) {
+			client.Produce(ctx, &kgo.Record{Topic: event.TopicEnvelopes, Key: []byte(request.CallId), Value: []byte("no envelope")}, produced)
+		}
 		for _, e := range []*event.Envelope{request, response} {
 			value := wire.MarshalEnvelope(nil, e)
 			bytes += len(value)
@@ -134,11 +151,7 @@ func fill(ctx context.Context, o options, broker string) (int, error) {
 			for _, h := range wire.EnvelopeHeaders(e) {
 				rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 			}
-			client.Produce(ctx, rec, func(_ *kgo.Record, err error) {
-				if err != nil {
-					failed = err
-				}
-			})
+			client.Produce(ctx, rec, produced)
 		}
 	}
 	if err := client.Flush(ctx); err != nil {

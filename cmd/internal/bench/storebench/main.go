@@ -7,6 +7,7 @@
 // that were built before, so that the figure can be read as a share of what the clients alone cost.
 //
 //	go run ./cmd/internal/bench/storebench -calls 300000
+//	go run ./cmd/internal/bench/storebench -calls 500000 -only store -refused 100 -undecodable 1000
 package main
 
 import (
@@ -36,6 +37,8 @@ type options struct {
 	Only       string
 	GOGC       string // of the measured process
 	MemLimit   string
+	Refused    int // calls whose rows the server refuses
+	Unread     int // records that are no envelopes
 }
 
 func main() {
@@ -63,6 +66,8 @@ func main() {
 	flag.IntVar(&o.Runs, "runs", 1, "repetitions of each measurement")
 	flag.StringVar(&o.GOGC, "gogc", "400", "GOGC of the measured process")
 	flag.StringVar(&o.MemLimit, "memory-limit", "230MiB", "GOMEMLIMIT of the measured process")
+	flag.IntVar(&o.Refused, "refused", 0, "calls, evenly spread, whose rows a constraint refuses")
+	flag.IntVar(&o.Unread, "undecodable", 0, "records, evenly spread, that are no envelopes")
 	flag.StringVar(&o.Only, "only", "", "measure only store, consume or insert")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -60,6 +60,11 @@ func one(ctx context.Context, o options, r *rig, what string, i int) (result, er
 			return result{}, err
 		}
 	}
+	if what == "store" && o.Refused > 0 {
+		if err := r.conn.Exec(ctx, "ALTER TABLE "+t.Database+".calls ADD CONSTRAINT no_poison CHECK NOT startsWith(call_id, '"+poison+"')"); err != nil {
+			return result{}, err
+		}
+	}
 	res, err := measure(ctx, what, t)
 	if err != nil || what != "store" {
 		return res, err
@@ -83,7 +88,7 @@ func (r *rig) oracle(ctx context.Context, database string, o options) (string, e
 	}
 	detail := fmt.Sprintf("envelopes %d (distinct offsets %d, stored %d), calls %d (priced %d, team known %d), payloads %d, tool_calls %d, dead_letters %d",
 		envelopes, distinct, stored, calls, priced, known, payloads, tools, letters)
-	if want := uint64(2 * o.Calls); envelopes != want || distinct != want || calls != uint64(o.Calls) || letters != 0 { //nolint:gosec // a flag
+	if want := uint64(2*o.Calls + o.Unread); envelopes != want || distinct != want || calls != uint64(o.Calls-o.Refused) || letters != uint64(o.Refused+o.Unread) { //nolint:gosec // flags
 		return "", fmt.Errorf("void: %s, want %d envelopes", detail, want)
 	}
 	return detail, nil

@@ -84,7 +84,7 @@ func runStore(t task) (result, error) {
 		return result{}, err
 	}
 	defer client.Close()
-	left := newCountdown(2*t.Options.Calls, stop)
+	left := newCountdown(2*t.Options.Calls+t.Options.Unread, stop)
 	runner, err := stream.New(client, left.wrap(newBatch), cfg, stream.Settings{
 		Name: "store", Membership: membership, Logger: zerolog.New(os.Stderr).Level(zerolog.WarnLevel), Registerer: prometheus.NewRegistry(),
 	})
@@ -128,7 +128,13 @@ func storeBatches(t task) (stream.NewBatch, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	newBatch, err := role.NewStore(role.StoreDeps{Chain: chain, Writer: writer, DeadLetters: letters, Registerer: registry})
+	dial := func(opts ...kgo.Opt) (*kgo.Client, error) {
+		return kgo.NewClient(append(opts, kgo.SeedBrokers(t.Rig.Broker))...)
+	}
+	newBatch, err := role.NewStore(role.StoreDeps{
+		Chain: chain, Writer: writer, DeadLetters: letters, Registerer: registry,
+		Reread: role.RereadFrom(dial), History: clickhouse.NewHistory(conn, cfg),
+	})
 	return newBatch, func() { producer.Close(); _ = conn.Close() }, err
 }
 
@@ -170,13 +176,13 @@ type counted struct {
 	c *countdown
 }
 
-// Deliver counts the rows of a durable batch.
-func (b *counted) Deliver(ctx context.Context, span batch.Span) error {
-	err := b.Batch.Deliver(ctx, span)
-	if err == nil {
+// Advance counts the rows of a durable batch.
+func (b *counted) Advance(ctx context.Context, plan stream.Plan) (stream.Plan, error) {
+	next, err := b.Batch.(stream.Stepwise).Advance(ctx, plan)
+	if err == nil && next.Empty() {
 		b.c.durable <- b.Rows()
 	}
-	return err
+	return next, err
 }
 
 // runConsume reads the topic with the store's own client options and does nothing with the records.
