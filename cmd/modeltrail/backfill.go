@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -175,7 +176,7 @@ const reported = 20
 func (b *badLines) add(f backfill.Fault) {
 	b.bar.Clear()
 	if b.n++; b.n <= reported {
-		fmt.Fprintf(b.report, "line %d: %v\n", f.Line, f.Reason)
+		fmt.Fprintf(b.report, "line %d: %s\n", f.Line, strings.ReplaceAll(f.Reason.Error(), "\n", "; "))
 	} else if b.n == reported+1 {
 		fmt.Fprintln(b.report, "more lines are bad; they are counted and not named")
 	}
