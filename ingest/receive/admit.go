@@ -183,15 +183,19 @@ func checkText(env *event.Envelope) error {
 	return nil
 }
 
-// clean redacts every text.
+// clean redacts every text. The redactor lets a last character pass that is cut short; later readers do not.
 func (g *gate) clean(env *event.Envelope) {
+	clean := func(text *string) {
+		out, _ := g.redactor.String(*text)
+		*text = strings.ToValidUTF8(out, "")
+	}
 	for _, text := range texts(env) {
-		*text, _ = g.redactor.String(*text)
+		clean(text)
 	}
 	if r := env.GetRequest(); r != nil {
 		r.Query = strings.ToValidUTF8(g.redactor.Query(r.Query), "")
-		if _, err := netip.ParseAddr(r.ClientAddress); err != nil {
-			r.ClientAddress, _ = g.redactor.String(r.ClientAddress)
+		if addr, err := netip.ParseAddr(r.ClientAddress); err != nil || addr.Zone() != "" {
+			clean(&r.ClientAddress)
 		}
 	}
 }
