@@ -82,8 +82,9 @@ func (r *Run) lag() lags {
 			return unknown
 		}
 		committed, err := admin.FetchOffsets(ctx, c.group)
-		if err != nil {
-			return unknown
+		if err != nil { // of a role that never ran, for example
+			out[i] = -1
+			continue
 		}
 		ends.Each(func(end kadm.ListedOffset) {
 			at := int64(0)
