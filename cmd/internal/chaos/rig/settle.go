@@ -53,6 +53,9 @@ func (r *Run) settle(ctx context.Context) (bool, error) {
 			r.tell()
 		}
 	}
+	if len(r.taps) > 0 {
+		r.awaitFigures(ctx)
+	}
 	r.say("settled %.1f s after the last acknowledgement", time.Since(began).Seconds())
 	return true, nil
 }
