@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/modeltrail/modeltrail/cmd/internal/chaos/client"
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/copier"
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/judge"
 	"github.com/modeltrail/modeltrail/cmd/internal/chaos/manifest"
@@ -34,6 +36,8 @@ func commands() map[string]func(ctx context.Context, args []string) int {
 		"engine-child": func(context.Context, []string) int { return engine.Main() },
 		"kfake":        serveKfake,
 		"produce":      runProducer,
+		"call":         runCaller,
+		"provider":     runProvider,
 		"oracle":       runOracle,
 		"judge":        runJudge,
 		"copier":       runCopier,
@@ -81,6 +85,34 @@ func runProducer(ctx context.Context, args []string) int {
 	m, err := read(args)
 	if err == nil {
 		err = produce.Run(ctx, m, os.Stdin, os.Stdout)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+// runCaller is `chaos call DIR`.
+func runCaller(ctx context.Context, args []string) int {
+	m, err := read(args)
+	if err == nil {
+		err = client.Call(ctx, m, os.Stdin, os.Stdout)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+// runProvider is `chaos provider WORKLOAD ADDRESS`; the workload is JSON.
+func runProvider(ctx context.Context, args []string) int {
+	if len(args) != 2 {
+		return fail(errors.New("provider is started by the controller"))
+	}
+	var cfg workload.Config
+	err := json.Unmarshal([]byte(args[0]), &cfg)
+	if err == nil {
+		err = client.Serve(ctx, workload.New(cfg), args[1])
 	}
 	if err != nil {
 		return fail(err)
@@ -191,6 +223,7 @@ func parse(args []string) (o rig.Options, jsonFile string, err error) {
   chaos                                              two minutes
   chaos -duration 40m -calls 1000000 -kills 300 -failpoint-kills 60
   chaos -broker apachekafka                          against Apache Kafka (needs java and mvn)
+  chaos -taps 2                                      calls go through taps, which are killed as well
   chaos -fault new_token -failpoints W2,W3           a negative control: must FAIL
   chaos -copier                                      the plain copier in place of the store: must FAIL
   chaos negative                                     every negative control, up to 25 tries each
@@ -215,9 +248,10 @@ Exit codes: 0 PASS, 1 FAIL, 2 CHECK_ERROR (nothing was found out) or wrong usage
 	f.IntVar(&o.Kills, "kills", o.Kills, "kills at random moments")
 	f.IntVar(&o.FailpointKills, "failpoint-kills", o.FailpointKills, "kills at each failpoint")
 	f.Func("failpoints", "failpoints, comma separated (default W0,W1,W2,W3,W4)", list(&o.Failpoints))
-	f.Func("components", "what is killed at random, comma separated (default store,enrich,detect,engine,broker)", list(&o.Components))
+	f.Func("components", "what is killed at random, comma separated (default store,enrich,detect,engine,broker, and tap where there is one)", list(&o.Components))
 	f.Func("faults", "faults beside kills, comma separated, or none (default all: "+strings.Join(rig.FaultNames(), ",")+")", list(&o.Faults))
 	f.IntVar(&o.Stores, "stores", o.Stores, "processes of the role store")
+	f.IntVar(&o.Taps, "taps", 0, "make the calls through so many taps, which are killed too")
 	f.IntVar(&o.Partitions, "partitions", o.Partitions, "partitions of the topics")
 	f.IntVar(&o.BatchRows, "batch-rows", o.BatchRows, "records of a batch at most")
 	f.DurationVar(&o.Flush, "flush", o.Flush, "longest time a record waits in an open batch")

@@ -35,7 +35,7 @@ func controlOptions(seed uint64, c control) rig.Options {
 	o := rig.DefaultOptions()
 	o.Workload.Seed, o.Workload.Calls = seed, 2500
 	o.Duration, o.Kills, o.FailpointKills, o.Stores = 12*time.Second, 4, 4, 2
-	o.Components, o.Faults = []string{"engine"}, []string{"none"}
+	o.Components, o.Faults, o.Settle = []string{"engine"}, []string{"none"}, time.Minute
 	o.Log = "fatal"
 	c.set(&o)
 	return o

@@ -19,6 +19,8 @@ type judge struct {
 	report *Report
 	sums   *sums
 	found  map[string]string // findings that must be: key -> detector
+
+	numbers numbers // of a run with taps
 }
 
 // Run judges a run that has settled. expected is what the oracle's process writes.
@@ -34,6 +36,9 @@ func (j *judge) run(ctx context.Context, expected *oracle.Reader) error {
 		return err
 	}
 	j.db = db
+	if len(j.m.Taps) > 0 {
+		return j.runTap(ctx, expected)
+	}
 	if err := j.readEnvelopes(ctx); err != nil {
 		return err
 	}

@@ -29,8 +29,27 @@ type Manifest struct {
 	Detection bool `json:"detection"`
 	// MarkedRefused says that the database refused calls for workload.MarkedModel: they must be dead letters.
 	MarkedRefused bool `json:"marked_refused"`
+	// Taps are the base URLs of the taps, where calls go through taps.
+	Taps []string `json:"taps,omitempty"`
+	// TapKills are the moments, in unix milliseconds, at which each tap was killed. An answer that ended up to
+	// ExcuseMillis before may have been in its memory only.
+	TapKills     [][]int64 `json:"tap_kills,omitempty"`
+	ExcuseMillis int64     `json:"excuse_millis,omitempty"`
 
 	dir string
+}
+
+// Excuses reports whether an answer that ended at a millisecond may have died with its tap.
+func (m *Manifest) Excuses(tap int32, millis int64) bool {
+	if int(tap) >= len(m.TapKills) {
+		return false
+	}
+	for _, kill := range m.TapKills[tap] {
+		if millis >= kill-m.ExcuseMillis && millis <= kill+m.ExcuseMillis {
+			return true
+		}
+	}
+	return false
 }
 
 // ClickHouse is how to reach the database.

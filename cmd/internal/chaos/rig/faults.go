@@ -89,7 +89,7 @@ func (r *Run) tell() {
 func (r *Run) killAtRandom(ctx context.Context) {
 	components := r.opt.Components
 	if len(components) == 0 {
-		components = Components()
+		components = slices.DeleteFunc(Components(), func(c string) bool { return c == "tap" && len(r.taps) == 0 })
 	}
 	rng := rand.New(rand.NewPCG(r.opt.Workload.Seed, 11)) //nolint:gosec // repeatable on purpose
 	for r.killShare() < 1 {
@@ -104,7 +104,7 @@ func (r *Run) killAtRandom(ctx context.Context) {
 
 // weighted prefers the store, whose moments matter most, and spares the broker, whose return takes longest.
 func weighted(rng *rand.Rand, components []string) int {
-	weights := map[string]int{"store": 8, "enrich": 4, "detect": 3, "engine": 5, "broker": 2}
+	weights := map[string]int{"store": 8, "enrich": 4, "detect": 3, "engine": 5, "broker": 2, "tap": 6}
 	total := 0
 	for _, c := range components {
 		total += weights[c]
@@ -129,6 +129,10 @@ func (r *Run) killOne(component string, rng *rand.Rand) {
 	case "broker":
 		if r.broker.process.Age() > r.broker.rest() {
 			r.killProcess(component, r.broker.process)
+		}
+	case "tap":
+		if n := rng.IntN(max(len(r.taps), 1)); n < len(r.taps) && r.taps[n].Age() > time.Second {
+			r.killTap(n)
 		}
 	case "engine":
 		if r.database.kill() {

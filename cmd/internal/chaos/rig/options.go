@@ -25,6 +25,7 @@ type Options struct {
 	Faults         []string      // beside kills; empty is all, "none" is none
 	Fault          string        // MODELTRAIL_FAULT of the stores: a negative control
 	Copier         bool          // the plain copier in place of the store
+	Taps           int           // calls go through so many taps; 0: the producer publishes envelopes itself
 	StoreOnly      bool          // neither enrich nor detect
 	NoRepeats      bool          // the store does not recognise repeats of a source sequence
 	Settle         time.Duration // patience after the last fault
@@ -38,7 +39,7 @@ type Options struct {
 func Failpoints() []string { return []string{"W0", "W1", "W2", "W3", "W4"} }
 
 // Components are what is killed at random moments.
-func Components() []string { return []string{"store", "enrich", "detect", "engine", "broker"} }
+func Components() []string { return []string{"store", "enrich", "detect", "engine", "broker", "tap"} }
 
 // FaultNames are the faults beside kills.
 func FaultNames() []string {

@@ -50,6 +50,9 @@ func (o Options) command() string {
 	if o.Fault != "" {
 		text += " -fault " + o.Fault
 	}
+	if o.Taps > 0 {
+		text += fmt.Sprintf(" -taps %d", o.Taps)
+	}
 	if o.Copier {
 		text += " -copier"
 	}

@@ -53,6 +53,9 @@ detect:
     budget: {enabled: false}
 `, dir, address, strings.Join(r.broker.addrs(), ", "), o.Partitions, r.database.proxy.Addr(), r.database.passwordFile(),
 		filepath.Join(r.dir, "directory.yaml"), filepath.Join(r.dir, "prices.yaml"), stream, stream, stream, stream)
+	if strings.HasPrefix(name, "tap-") {
+		text += r.tapSection(name)
+	}
 	path := filepath.Join(dir, "modeltrail.yaml")
 	r.admin[name] = address
 	return path, os.WriteFile(path, []byte(text), 0o600)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,19 +34,25 @@ type Run struct {
 	out     io.Writer // progress
 	log     zerolog.Logger
 
-	work     *workload.Workload
-	disk     *disk
-	broker   *broker
-	database *database
-	events   *os.File
-	admin    map[string]string // name of a process -> address of its metrics
-	stores   []*Process
-	enrich   *Process
-	detect   *Process
-	producer *exec.Cmd
-	control  io.WriteCloser
-	acks     atomic.Int64 // acknowledged records, by the producer's word
-	produced chan error
+	work                 *workload.Workload
+	disk                 *disk
+	broker               *broker
+	database             *database
+	events               *os.File
+	admin                map[string]string // name of a process -> address of its metrics
+	stores               []*Process
+	taps                 []*Process
+	provider             *Process
+	tapURLs              []string
+	upstream, tapAddress string    // for the configuration of the next tap
+	tapKills             [][]int64 // unix milliseconds, by tap
+	enrich               *Process
+	detect               *Process
+	producer             *exec.Cmd
+	control              io.WriteCloser
+	manifest             *manifest.Manifest
+	acks                 atomic.Int64 // acknowledged records, by the producer's word
+	produced             chan error
 
 	started time.Time
 	killers sync.WaitGroup
@@ -58,6 +65,10 @@ type Run struct {
 func New(opt Options, self string, out io.Writer, log zerolog.Logger) (*Run, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, err
+	}
+	if opt.Taps > 0 {
+		opt.Workload.PoisonShare, opt.Workload.RepeatShare = 0, 0
+		opt.Workload.FingerprintKey = fingerprintKey(opt.Workload.Seed)
 	}
 	r := &Run{
 		opt: opt, self: self, out: out, log: log, work: workload.New(opt.Workload), admin: map[string]string{},
@@ -92,6 +103,9 @@ func (r *Run) do(ctx context.Context) (err error) {
 		return err
 	}
 	if err := r.startRoles(); err != nil {
+		return err
+	}
+	if err := r.startTaps(ctx); err != nil {
 		return err
 	}
 	if err := r.startProducer(ctx); err != nil {
@@ -173,12 +187,13 @@ func (r *Run) startRoles() error {
 
 // startProducer starts the producer's process; it publishes what it is allowed to.
 func (r *Run) startProducer(ctx context.Context) error {
-	m := &manifest.Manifest{
+	r.manifest = &manifest.Manifest{
 		Workload: r.opt.Workload, Brokers: r.broker.addrs(), Journal: "acknowledged.log",
 		ClickHouse:        manifest.ClickHouse{Addr: r.database.engine.HTTPAddr(), User: "modeltrail", PasswordFile: r.database.passwordFile(), Database: "modeltrail"},
 		RepeatsRecognised: !r.opt.NoRepeats && !r.opt.Copier, Detection: !r.opt.StoreOnly, MarkedRefused: r.opt.Workload.ExactMarked > 0,
+		Taps: r.tapURLs, ExcuseMillis: excuse.Milliseconds(),
 	}
-	if err := m.Write(r.dir); err != nil {
+	if err := r.manifest.Write(r.dir); err != nil {
 		return err
 	}
 	log, err := os.Create(filepath.Join(r.dir, "producer.log"))
@@ -186,7 +201,11 @@ func (r *Run) startProducer(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	r.producer = exec.CommandContext(ctx, r.self, "produce", r.dir) //nolint:gosec // this very program
+	command := "produce"
+	if len(r.taps) > 0 {
+		command = "call"
+	}
+	r.producer = exec.CommandContext(ctx, r.self, command, r.dir) //nolint:gosec // this very program
 	r.producer.Stderr = log
 	r.producer.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if r.control, err = r.producer.StdinPipe(); err != nil {
@@ -228,6 +247,12 @@ func (r *Run) judge(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
+	r.mu.Lock()
+	r.manifest.TapKills = r.tapKills
+	r.mu.Unlock()
+	if err := r.manifest.Write(r.dir); err != nil {
+		return err
+	}
 	var out strings.Builder
 	cmd := exec.CommandContext(ctx, r.self, "judge", "--json", r.dir) //nolint:gosec // this very program
 	cmd.Stdout, cmd.Stderr = &out, log
@@ -258,7 +283,7 @@ func (r *Run) close() error {
 		_ = r.producer.Process.Kill()
 	}
 	var wait sync.WaitGroup
-	for _, p := range append(r.stores, r.enrich, r.detect) {
+	for _, p := range slices.Concat(r.taps, r.stores, []*Process{r.enrich, r.detect, r.provider}) {
 		if p != nil {
 			wait.Go(func() { p.Stop(20 * time.Second) })
 		}

@@ -53,6 +53,9 @@ func (r *Run) settle(ctx context.Context) (bool, error) {
 			r.tell()
 		}
 	}
+	if len(r.taps) > 0 {
+		r.awaitFigures(ctx)
+	}
 	r.say("settled %.1f s after the last acknowledgement", time.Since(began).Seconds())
 	return true, nil
 }
@@ -82,8 +85,9 @@ func (r *Run) lag() lags {
 			return unknown
 		}
 		committed, err := admin.FetchOffsets(ctx, c.group)
-		if err != nil {
-			return unknown
+		if err != nil { // of a role that never ran, for example
+			out[i] = -1
+			continue
 		}
 		ends.Each(func(end kadm.ListedOffset) {
 			at := int64(0)

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -86,7 +87,9 @@ type Config struct {
 	ReplyBytes   int     `json:"reply_bytes"`   // about, of prompt and reply text
 	ExactPoisons int     `json:"exact_poisons"` // exactly so many poisoned records, evenly spread; replaces PoisonShare
 	ExactMarked  int     `json:"exact_marked"`  // exactly so many calls for MarkedModel; replaces MarkedShare
-	OnlyLater    bool    `json:"only_later"`    // every poisoned record is FromLater: a newer reader can take it
+	// FingerprintKey is the hexadecimal key under which a tap fingerprints credentials; empty where no tap takes part.
+	FingerprintKey string `json:"fingerprint_key,omitempty"`
+	OnlyLater      bool   `json:"only_later"` // every poisoned record is FromLater: a newer reader can take it
 }
 
 // MarkedModel is asked for by calls that a test makes the store refuse.
@@ -114,7 +117,7 @@ func New(cfg Config) *Workload {
 		cfg.ReplyBytes = 300
 	}
 	step := int64(stretch) / int64(max(cfg.Calls, 1)) / 1000 * 1000
-	return &Workload{cfg: cfg, step: max(step, 1000), callers: callers(cfg.Seed)}
+	return &Workload{cfg: cfg, step: max(step, 1000), callers: callers(cfg.Seed, cfg.FingerprintKey)}
 }
 
 // Config returns what the workload was made from.
@@ -272,6 +275,7 @@ func (c *Call) Digest(response bool) []byte {
 
 // Caller is one credential and whom the directory gives it to.
 type Caller struct {
+	Secret                   string // what the caller sends
 	Fingerprint, Last4, Kind string
 	ID                       string // in the directory; empty when it is unknown there
 	Status                   string // active, revoked, unknown or none
@@ -286,13 +290,20 @@ const (
 
 // callers returns the same 40 credentials for a seed: most are good, some are unknown, one is revoked, one call in
 // forty carries none.
-func callers(seed uint64) []Caller {
+func callers(seed uint64, key string) []Caller {
 	var out []Caller
+	secretKey, _ := hex.DecodeString(key)
 	for i := range 40 {
 		sum := sha256.Sum256(fmt.Appendf(nil, "caller %d %d", seed, i))
 		c := Caller{
 			Fingerprint: "mt1:" + hex.EncodeToString(sum[:16]), Last4: fmt.Sprintf("%04d", i), Kind: "bearer",
 			ID: fmt.Sprintf("key-%d", i), Status: "active", App: i % Apps, Team: i % Apps % Teams,
+			Secret: "sk-chaos-" + hex.EncodeToString(sum[16:]) + fmt.Sprintf("%04d", i),
+		}
+		if len(secretKey) > 0 { // as docs/directory.md says: HMAC-SHA-256 under the tap's key, cut to 128 bits
+			mac := hmac.New(sha256.New, secretKey)
+			mac.Write([]byte(c.Secret))
+			c.Fingerprint = "mt1:" + hex.EncodeToString(mac.Sum(nil)[:16])
 		}
 		switch {
 		case i == 39:
