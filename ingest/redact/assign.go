@@ -47,12 +47,17 @@ func (sc *scanner) assignment(i int, password bool) {
 // value judges text[v:end], which is assigned to a name that speaks of a secret.
 func (sc *scanner) value(v, end int, password, quoted, spoken bool) {
 	value := sc.text[v:end]
+	rule := ""
 	switch {
-	case placeholder(value):
 	case random(value):
-		sc.add(v, end, ruleGeneric)
+		rule = ruleGeneric
 	case password && passwordLike(value, quoted, spoken):
-		sc.add(v, end, rulePassword)
+		rule = rulePassword
+	default:
+		return
+	}
+	if !placeholder(value) {
+		sc.add(v, end, rule)
 	}
 }
 
@@ -80,14 +85,14 @@ func suffixAllowed(suffix []byte, password bool) bool {
 // for none.
 func assignedValue(text []byte, i, reach int) (v int, quote byte, spoken bool) {
 	limit := min(len(text), i+reach)
-	for i < limit && bytes.IndexByte([]byte("\"'`]\\ \t"), text[i]) >= 0 {
+	for i < limit && is(text[i], classQuote) {
 		i++
 	}
 	switch {
 	case i >= len(text):
 		return -1, 0, false
 	case text[i] == ':' || text[i] == '=':
-		for limit = min(len(text), i+3); i < limit && bytes.IndexByte([]byte(":=>"), text[i]) >= 0; {
+		for limit = min(len(text), i+3); i < limit && (text[i] == ':' || text[i] == '=' || text[i] == '>'); {
 			i++
 		}
 	case bytes.HasPrefix(text[i:], []byte("is ")) && text[i-1] == ' ':
@@ -133,7 +138,7 @@ func valueEnd(text []byte, v int, quote byte) int {
 		}
 		return end
 	}
-	for end < limit && bytes.IndexByte([]byte(" \t\r\n\"'`,;<>(){}[]&|\\"), text[end]) < 0 {
+	for end < limit && !is(text[end], classEnd) {
 		end++
 	}
 	for end > v && (text[end-1] == '.' || text[end-1] == ':') {
@@ -155,9 +160,11 @@ func placeholder(v []byte) bool {
 		return true
 	}
 	if !slices.ContainsFunc(v, func(b byte) bool { return is(b, classDigit) }) {
-		for _, word := range [...]string{"password", "secret", "token", "changeme", "redacted"} {
-			if containsFold(v, word) {
-				return true
+		for i, b := range v {
+			for _, word := range standIns[b&0x1F] {
+				if hasFold(v, i, word) {
+					return true
+				}
 			}
 		}
 	}
@@ -169,15 +176,8 @@ func placeholder(v []byte) bool {
 	return false
 }
 
-// containsFold says that low, which is lower case, stands in v in any case.
-func containsFold(v []byte, low string) bool {
-	for i := 0; i+len(low) <= len(v); i++ {
-		if hasFold(v, i, low) {
-			return true
-		}
-	}
-	return false
-}
+// standIns are words that make a value without digits a stand-in, by their first letter.
+var standIns = [32][]string{'p' & 0x1F: {"password"}, 's' & 0x1F: {"secret"}, 't' & 0x1F: {"token"}, 'c' & 0x1F: {"changeme"}, 'r' & 0x1F: {"redacted"}}
 
 // random says that a value was generated: long, letters and digits well mixed.
 func random(v []byte) bool {

@@ -32,10 +32,11 @@ type gateEntry struct {
 type gateKey struct {
 	word   string // lower case
 	rule   *rule
-	n      int  // of the rule
-	wide   bool // matters to tokens behind it
-	asks   bool // context: something must be assigned to it
-	shaped int  // token characters that must stand from the keyword on, 0 = unknown
+	n      int                     // of the rule
+	wide   bool                    // matters to tokens behind it
+	asks   bool                    // context: something must be assigned to it
+	shaped int                     // token characters that must stand from the keyword on, 0 = unknown
+	quick  func(token []byte) bool // a first test of what begins with the keyword, nil = none
 }
 
 // hit is a keyword at a position of the text.
@@ -55,6 +56,9 @@ func newGate(set *ruleSet) *gate {
 		for _, n := range set.byKey[id] {
 			r := set.rules[n]
 			k := gateKey{word: word, rule: r, n: int(n), wide: r.wide || r.source == ""}
+			if word == vaultPrefix && r.name == ruleVault {
+				k.quick = oldVaultToken
+			}
 			inside := slices.Contains(r.inside, word)
 			switch {
 			case r.context && !inside:

@@ -156,7 +156,7 @@ func (sc *scanner) matters(k *gateKey, i, e int) bool {
 	case k.shaped > 0:
 		return i+k.shaped <= len(sc.text) && all(sc.text[i:i+k.shaped], classToken)
 	case r.starts != nil:
-		return r.beginsAt(sc, i) && r.lead.at(sc.text, i)
+		return (k.quick == nil || k.quick(sc.text[i:])) && r.beginsAt(sc, i) && r.lead.at(sc.text, i)
 	}
 	return true
 }

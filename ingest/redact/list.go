@@ -64,13 +64,14 @@ func (sc *scanner) numbers(from, i int) int {
 		run := (uint64(1)<<n - 1) << s
 		b.number &^= run
 		digit := b.digit & run
-		digits := bits.OnesCount64(digit)
-		if digits < minDigits {
+		first := digit &^ (digit << 1)
+		c := counted{digits: bits.OnesCount64(digit), groups: bits.OnesCount64(first)}
+		if c.digits < minDigits {
 			continue
 		}
-		first := digit &^ (digit << 1)
-		c := counted{digits, bits.OnesCount64(first), digit&((first&b.zero)<<1) != 0, b.plus&run != 0}
-		if !letters && digits < minCard && c.few() {
+		c.trunk, c.plus = digit&((first&b.zero)<<1) != 0, b.plus&run != 0
+		c.american = c.groups > 2 && americanIn(digit)
+		if !letters && c.digits < minCard && c.few() {
 			continue
 		}
 		sc.counted(c, start+s, start+s+n)

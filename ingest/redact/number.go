@@ -1,8 +1,8 @@
 package redact
 
 import (
+	"bytes"
 	"math/bits"
-	"slices"
 )
 
 // number judges a run of digits, spaces and number signs for account, card and phone numbers, in this order, so
@@ -16,14 +16,18 @@ func (sc *scanner) number(s, e int) {
 // counted judges the run [s,e), of which c is known.
 func (sc *scanner) counted(c counted, s, e int) {
 	text := sc.text
-	upper := sc.r.iban && hasUpper(text, s)
+	iban := sc.r.iban && ibanBefore(text, s)
 	card := sc.r.card && c.digits >= minCard
+	if card && c.groups == 1 {
+		first := s + bytes.IndexAny(text[s:e], "0123456789")
+		card = c.digits <= maxCard && issued(text[first], text[first+1])
+	}
 	sc.spoken = unasked
-	if !upper && !card && c.few() && (!sc.r.phone || !sc.announcedPhone(s, s)) {
+	if !iban && !card && c.few() && (!sc.r.phone || !sc.announcedPhone(s, s)) {
 		return // no account, no card; a phone number of so few groups needs a word, or a zero in front
 	}
 	free := s // everything before it is judged
-	if upper {
+	if iban {
 		free = max(free, sc.ibans(s, e))
 	}
 	for i := free; i < e; {
@@ -59,6 +63,7 @@ func (sc *scanner) counted(c counted, s, e int) {
 const (
 	longestPrefix = 14 // bytes of an IBAN before the digits in which it was noticed
 	minCard       = 13 // digits of the shortest card number
+	maxCard       = 19
 )
 
 // counted is what is cheap to know of a run of number characters.
@@ -66,13 +71,24 @@ type counted struct {
 	digits, groups int
 	trunk          bool // a group of two digits or more begins with 0
 	plus           bool
+	american       bool // groups of three, three and four digits may follow each other
 }
 
 // few says that a number of these groups is a phone number only where a word says so.
-func (c *counted) few() bool { return !c.plus && (c.groups < 2 || !c.trunk && c.groups < 3) }
+func (c *counted) few() bool { return !c.plus && !(c.trunk && c.groups > 1) && !c.american }
+
+// americanIn says whether groups of three, three and four digits stand in a mask of digits, with one or two other
+// characters between them.
+func americanIn(digit uint64) bool {
+	first := digit &^ (digit << 1)
+	three := first & (digit >> 1) & (digit >> 2) &^ (digit >> 3)
+	four := first & (digit >> 1) & (digit >> 2) & (digit >> 3) &^ (digit >> 4)
+	return three&(three>>4&(four>>8|four>>9)|three>>5&(four>>9|four>>10)) != 0
+}
 
 // count looks at eight bytes of text[s:e] at a time.
 func count(text []byte, s, e int) (c counted) {
+	all := uint64(0)
 	before := uint64(0) // the last byte was a digit; bit 1: a zero that began a group
 	for i := s; i < e; i += 8 {
 		w := load(text, i)
@@ -80,9 +96,10 @@ func count(text []byte, s, e int) (c counted) {
 			w &= 1<<(8*left) - 1
 		}
 		low := w &^ highs
-		digit := bitsOf((low + (0x80-'0')*ones) &^ (low + (0x80-'9'-1)*ones) &^ w)
+		digit := digits(w)
 		zero := bitsOf(^((low ^ '0'*ones) + 0x7F*ones | w))
 		first := digit &^ (digit<<1 | before&1)
+		all |= digit << (i - s)
 		c.digits += bits.OnesCount64(digit)
 		c.groups += bits.OnesCount64(first)
 		leading := first & zero
@@ -91,24 +108,38 @@ func count(text []byte, s, e int) (c counted) {
 		plus := w ^ '+'*ones
 		c.plus = c.plus || (plus-ones)&^plus&highs != 0
 	}
+	c.american = c.groups > 2 && (e-s > 64 || americanIn(all))
 	return c
 }
 
 // bitsOf gathers the highest bits of the eight bytes of w.
 func bitsOf(w uint64) uint64 { return w & highs >> 7 * 0x0102040810204080 >> 56 }
 
-// hasUpper says that a capital stands in the longestPrefix bytes before s.
-func hasUpper(text []byte, s int) bool {
+// ibanBefore says whether two capitals and two digits stand in the longestPrefix bytes before s, of which the digits
+// may reach beyond.
+func ibanBefore(text []byte, s int) bool {
 	if s < longestPrefix {
-		return slices.ContainsFunc(text[:s], func(b byte) bool { return is(b, classUpper) })
+		return true
 	}
-	return uppers(load(text, s-longestPrefix))|uppers(load(text, s-8)) != 0
+	low, high := load(text, s-longestPrefix), load(text, s-longestPrefix+8)
+	upper := uppers(low) | uppers(high)<<8
+	if upper&(upper>>1) == 0 {
+		return false
+	}
+	digit := digits(low) | digits(high)<<8
+	return upper&(upper>>1)&(digit>>2)&(digit>>3) != 0
 }
 
-// uppers marks the capitals among the eight bytes of w.
+// uppers is a mask of the capitals among the eight bytes of w.
 func uppers(w uint64) uint64 {
 	low := w &^ highs
-	return (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ w & highs
+	return bitsOf((low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ w)
+}
+
+// digits is a mask of the digits among the eight bytes of w.
+func digits(w uint64) uint64 {
+	low := w &^ highs
+	return bitsOf((low + (0x80-'0')*ones) &^ (low + (0x80-'9'-1)*ones) &^ w)
 }
 
 // cardAt returns the end of the payment card number that begins at i, or 0. Known prefixes and lengths
@@ -211,7 +242,7 @@ func luhn(d []byte) bool {
 // ibans removes account numbers (ISO 13616) whose digits stand in [s,e) and returns the end of the last one.
 func (sc *scanner) ibans(s, e int) int {
 	last := 0
-	for i := max(0, s-longestPrefix); i < e; i++ {
+	for i := max(0, s-longestPrefix); i < s; i++ {
 		if !is(sc.text[i], classUpper) || i < last {
 			continue
 		}

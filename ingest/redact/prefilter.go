@@ -24,6 +24,8 @@ const (
 	classWord   // \w
 	classStop   // ends a run inside a JSON string: quote, backslash, line break
 	classBase64 // of either alphabet
+	classQuote  // may stand between a name and the sign of assignment
+	classEnd    // ends a value without quotes
 	classNested // brackets, commas and quotes of JSON, digits and minus
 )
 
@@ -55,6 +57,12 @@ func buildByteClass() (t [256]uint16) {
 		if t[c]&(classDigit|classUpper|classLower) != 0 || c == '+' || c == '/' || c == '-' || c == '_' {
 			t[c] |= classBase64
 		}
+	}
+	for _, b := range []byte("\"'`]\\ \t") {
+		t[b] |= classQuote
+	}
+	for _, b := range []byte(" \t\r\n\"'`,;<>(){}[]&|\\") {
+		t[b] |= classEnd
 	}
 	for _, b := range []byte("{}[],\"-0123456789") {
 		t[b] |= classNested

@@ -192,7 +192,7 @@ func TestScan_AgreesWithReference(t *testing.T) {
 	r := newTest(t)
 	sc, ref := newScanner(r), newReference(r)
 	w := newWriter(t, r, 3)
-	for range 400 {
+	for range 250 {
 		_, body := w.body()
 		agree(t, sc, ref, []byte(body))
 		agree(t, sc, ref, []byte(w.text()))

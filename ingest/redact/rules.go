@@ -70,7 +70,7 @@ type rulesEntry struct {
 // rule converts an entry. Allowlists count as far as they speak of the secret itself.
 func (f *rulesFile) rule(g *rulesEntry) *rule {
 	r := &rule{name: g.ID, source: g.Regex, group: g.SecretGroup, entropy: g.Entropy, wide: slices.Contains(wideRules, g.ID)}
-	if g.ID == "vault-service-token" {
+	if g.ID == ruleVault {
 		r.check = func(secret []byte) bool { return !humped(secret) } // s.SomeMethodOfTwentyFourX is code
 	}
 	r.allow = slices.Clone(f.Allowlist.Regexes)
@@ -82,6 +82,27 @@ func (f *rulesFile) rule(g *rulesEntry) *rule {
 		r.stop = append(r.stop, a.StopWords...)
 	}
 	return r
+}
+
+// The rule for Vault tokens, whose first generation is s. and vaultLetters letters and digits.
+const (
+	ruleVault    = "vault-service-token"
+	vaultPrefix  = "s."
+	vaultLetters = 24
+)
+
+// oldVaultToken says that text begins with a Vault token of the first generation and not with a name in code.
+func oldVaultToken(text []byte) bool {
+	size := len(vaultPrefix) + vaultLetters
+	if len(text) < size {
+		return false
+	}
+	for _, b := range text[len(vaultPrefix):size] {
+		if !isAlnum(b) {
+			return false
+		}
+	}
+	return !humped(text[:size])
 }
 
 // skipped names the rules of the set that are replaced here. generic-api-key takes any "key" or "token" followed

@@ -139,8 +139,10 @@ func (sc *scanner) basic(i int) {
 		return
 	}
 	token := sc.text[i:end]
-	plain, err := base64.RawStdEncoding.DecodeString(string(token[:len(token)-len(token)%4]))
-	if err != nil || !printable(plain) || bytes.IndexByte(plain, ':') < 0 {
+	token = token[:len(token)-len(token)%4]
+	sc.decoded = append(sc.decoded[:0], make([]byte, base64.RawStdEncoding.DecodedLen(len(token)))...)
+	n, err := base64.RawStdEncoding.Decode(sc.decoded, token)
+	if plain := sc.decoded[:n]; err != nil || !printable(plain) || bytes.IndexByte(plain, ':') < 0 {
 		return
 	}
 	for end < len(sc.text) && sc.text[end] == '=' {
