@@ -253,6 +253,7 @@ func TestARecordThatIsTooLargeKeepsItsPlaceInTheOrder(t *testing.T) {
 				}
 				s.seq++
 				s.send(200, how, 300)
+				settled(t, r) // the next large one must find room
 			}
 			arrived(t, cluster, s.seq)
 			if n := count(t, r.metrics.stripped); n != 3 {
