@@ -80,7 +80,7 @@ func (p *Publisher) spoolDurable(items []*item) (func(context.Context) error, er
 func (p *Publisher) enterSpooled(it *item, seq uint64) {
 	it.seq = seq
 	p.metrics.spooled.Inc()
-	if p.line.runs == 0 && p.bytes+it.size <= keepBytes && p.items < p.cfg.MaxBufferedRecords/2 {
+	if p.line.runs == 0 && p.bytes+it.size <= min(keepBytes, p.mark()) && p.items < p.cfg.MaxBufferedRecords/2 {
 		p.enter(it)
 		return
 	}
@@ -202,7 +202,7 @@ func (p *Publisher) shed() {
 		switch {
 		case n.it == nil:
 			kept.pushRun(n.first, n.last)
-		case n.it.seq > 0 && (kept.runs > 0 || p.bytes > keepBytes):
+		case n.it.seq > 0 && (kept.runs > 0 || p.bytes > min(keepBytes, p.mark())):
 			p.free(n.it)
 			kept.pushRun(n.it.seq, n.it.seq)
 		default:
