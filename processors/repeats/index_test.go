@@ -66,7 +66,7 @@ func deliver(t *testing.T, x *Index, s *store, entries []entry) []bool {
 	add := func() {
 		for i, e := range entries {
 			v := x.Add(e.Instance, e.Epoch, e.Sequence)
-			repeated[i] = v == VerdictRepeat && !(e.again && x.Readmit(e.Instance, e.Epoch, e.Sequence))
+			repeated[i] = v == VerdictRepeat && (!e.again || !x.Readmit(e.Instance, e.Epoch, e.Sequence))
 			if !repeated[i] && e.Rejected {
 				x.Reject(e.Instance, e.Epoch, e.Sequence)
 			}

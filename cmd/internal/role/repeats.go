@@ -35,7 +35,7 @@ func (f *repeatFilter) repeated(rec *kgo.Record, s *event.Source) bool {
 	if s == nil || f.index.Add(s.Instance, s.BootEpoch, s.Sequence) != repeats.VerdictRepeat {
 		return false
 	}
-	return !(resent(rec) && f.index.Readmit(s.Instance, s.BootEpoch, s.Sequence))
+	return !resent(rec) || !f.index.Readmit(s.Instance, s.BootEpoch, s.Sequence)
 }
 
 func (f *repeatFilter) reject(s *event.Source) {

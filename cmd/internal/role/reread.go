@@ -21,11 +21,12 @@ func RereadFrom(dial Dial) Reread {
 	return func(ctx context.Context, topic string, partition int32, first, last int64, each func(*kgo.Record)) error {
 		ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
 		defer cancel()
+		fetch := int32(min(max((last-first+1)*4<<10, 16<<10), 1<<20)) //nolint:gosec // bounded; a broker sends a whole batch at least
 		client, err := dial(
 			kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(first)}}),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // where the log begins behind first by now
 			kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-			kgo.FetchMaxBytes(2<<20), kgo.FetchMaxPartitionBytes(1<<20),
+			kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(fetch),
 		)
 		if err != nil {
 			return fmt.Errorf("create reader of %s: %w", topic, err)

@@ -167,7 +167,7 @@ func (b *storeBatch) Reset() {
 // deadLetter makes a dead letter of a record that was read once more.
 func (b *storeBatch) deadLetter(rec *kgo.Record, why *refused, into *aside) {
 	known := &batch.Record{Position: batch.Position{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}, IngestedAt: rec.Timestamp}
-	stage, reason, detail := stageSink, "", ""
+	var stage, reason, detail string
 	env, err := b.decoder.Envelope(rec.Value)
 	if err != nil {
 		stage, reason, detail = wire.Stage, wire.Reason(err), err.Error()
