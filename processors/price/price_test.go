@@ -224,3 +224,14 @@ func BenchmarkProcess(b *testing.B) {
 		})
 	}
 }
+
+func TestAStatedCostWinsOverTheTable(t *testing.T) {
+	stated := int64(42)
+	r := &batch.Record{Envelope: &event.Envelope{Phase: event.Phase_PHASE_RESPONSE}, Event: &event.Event{
+		Phase: event.Phase_PHASE_RESPONSE, HttpStatus: 200, Call: &event.Call{ResponseModel: "gpt-5.5", StatedPicoUsd: &stated}, Usage: &event.Usage{},
+	}}
+	price.New(&timeline.Timeline[*pricing.Table]{}).Process(r)
+	if c := r.Event.Cost; c.Status != event.CostStatus_COST_STATUS_PRICED || c.GetTotalPicoUsd() != 42 || c.InputPicoUsd != nil || c.Detail != price.DetailStated {
+		t.Errorf("cost %v", c)
+	}
+}

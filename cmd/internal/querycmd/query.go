@@ -64,8 +64,8 @@ const queryExample = `  modeltrail query --list
   modeltrail query who-used-model -p 'model=gpt-5*' --format csv --output users.csv
   modeltrail query call -p id=01K8X2 --format json
   modeltrail query outside-policy -p from=2026-03-01 --expect none    # for cron: exit 3 when there are any
-  modeltrail query --sql "SELECT provider, count() FROM calls GROUP BY provider"
-  modeltrail query --sql "SELECT * FROM calls WHERE team_id = {team:String}" -p team=payments --output calls.parquet
+  modeltrail query --sql "SELECT provider, count() FROM v_calls GROUP BY provider"
+  modeltrail query --sql "SELECT * FROM v_calls WHERE team_id = {team:String}" -p team=payments --output calls.parquet
   modeltrail query --file report.sql        # or - for standard input
   modeltrail query spend-by-team-month --show     # the SQL behind a question`
 

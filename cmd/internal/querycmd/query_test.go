@@ -79,7 +79,7 @@ func TestQueryAnswersFromNameSQLFileAndStandardInput(t *testing.T) {
 		"none":           {[]string{"what-app-did", "-p", "app=other"}, "", "no rows"},
 		"none, expected": {[]string{"what-app-did", "-p", "app=other", "--expect", "none"}, "", "no rows"},
 		"list":           {[]string{"--list"}, "", "model (required)"},
-		"show":           {[]string{"what-app-did", "--show"}, "", "FROM calls"},
+		"show":           {[]string{"what-app-did", "--show"}, "", "FROM v_calls"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := execute(t, NewQuery(open), c.stdin, c.args...)

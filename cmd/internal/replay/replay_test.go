@@ -15,7 +15,7 @@ import (
 
 func TestReplay_OnARealEngine(t *testing.T) {
 	old := chunkLimit
-	chunkLimit = Limit{Records: 64, Bytes: 1 << 20}
+	chunkLimit = Limit{Records: 40, Bytes: 1 << 20}
 	t.Cleanup(func() { chunkLimit = old })
 	s := newSuite(t)
 	for name, test := range map[string]func(*testing.T, *rig){
@@ -33,7 +33,7 @@ func TestReplay_OnARealEngine(t *testing.T) {
 	}
 }
 
-const n = 600
+const n = 240
 
 func even(call string) bool { return strings.HasSuffix(call, "0") }
 
@@ -45,10 +45,10 @@ func testChange(t *testing.T, r *rig) {
 		t.Errorf("%+v", got)
 	}
 	r.consistent()
-	if got := r.ask("SELECT concat(any(team_id), ' ', toString(count()), ' ', toString(sum(toDecimal128(cost_usd, 12)))) FROM v_calls"); got != "blue 300 0.0009000003" {
+	if got := r.ask("SELECT concat(any(team_id), ' ', toString(count()), ' ', toString(sum(toDecimal128(cost_usd, 12)))) FROM v_calls"); got != "blue 120 0.00036000012" {
 		t.Errorf("calls are %s", got)
 	}
-	if got := r.ask("SELECT toString(count()) FROM calls"); got != "600" {
+	if got := r.ask("SELECT toString(count()) FROM calls"); got != "240" {
 		t.Errorf("%s rows in all: the ones before must stay", got)
 	}
 	// The second one takes a third of the records away and the third one gives them back.
@@ -59,7 +59,7 @@ func testChange(t *testing.T, r *rig) {
 	}
 	r.replay(chainOf(judge{team: "blue", pico: 7}), "second")
 	r.consistent()
-	if got := r.ask("SELECT concat(toString(count()), ' ', (SELECT toString(count()) FROM v_dead_letters), ' ', (SELECT toString(max(refusals)) FROM (SELECT count() AS refusals FROM replays WHERE state = 'settled' GROUP BY version))) FROM v_calls"); got != "300 0 2" {
+	if got := r.ask("SELECT concat(toString(count()), ' ', (SELECT toString(count()) FROM v_dead_letters), ' ', (SELECT toString(max(refusals)) FROM (SELECT count() AS refusals FROM replays WHERE state = 'settled' GROUP BY version))) FROM v_calls"); got != "120 0 2" {
 		t.Errorf("after all: %s", got)
 	}
 }
@@ -85,7 +85,7 @@ func testInterruptions(t *testing.T, r *rig) {
 				}
 				return nil
 			}
-			if attempt == 6 {
+			if attempt == 3 {
 				e.reach = func(string) error { return nil }
 			}
 			_, err := e.Run(t.Context(), r.everything(point), source)
@@ -193,7 +193,7 @@ func testLetters(t *testing.T, r *rig) {
 	if got := r.ask("SELECT concat(toString(count()), ' ', any(reason), ' ', toString(any(attempts))) FROM v_dead_letters"); !strings.HasPrefix(got, "1 not_protobuf ") || before == "1" {
 		t.Errorf("of %s dead letters are left: %s", before, got)
 	}
-	if got := r.ask("SELECT toString(count()) FROM v_calls"); got != "300" {
+	if got := r.ask("SELECT toString(count()) FROM v_calls"); got != "120" {
 		t.Errorf("%s calls", got)
 	}
 	rows := "SELECT concat(toString(count()), ' ', (SELECT toString(count()) FROM calls), ' ', (SELECT toString(count()) FROM dead_letters)) FROM envelopes"
