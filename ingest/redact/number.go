@@ -28,7 +28,7 @@ func (sc *scanner) counted(c counted, s, e int) {
 	}
 	free := s // everything before it is judged
 	if iban {
-		free = max(free, sc.ibans(s, e))
+		free = max(free, sc.ibans(s))
 	}
 	for i := free; i < e; {
 		b := text[i]
@@ -75,7 +75,7 @@ type counted struct {
 }
 
 // few says that a number of these groups is a phone number only where a word says so.
-func (c *counted) few() bool { return !c.plus && !(c.trunk && c.groups > 1) && !c.american }
+func (c *counted) few() bool { return !c.plus && !c.american && (!c.trunk || c.groups < 2) }
 
 // americanIn says whether groups of three, three and four digits stand in a mask of digits, with one or two other
 // characters between them.
@@ -239,8 +239,8 @@ func luhn(d []byte) bool {
 	return sum%10 == 0 && !same
 }
 
-// ibans removes account numbers (ISO 13616) whose digits stand in [s,e) and returns the end of the last one.
-func (sc *scanner) ibans(s, e int) int {
+// ibans removes account numbers (ISO 13616) whose digits stand in the run that begins at s and returns the end of the last one.
+func (sc *scanner) ibans(s int) int {
 	last := 0
 	for i := max(0, s-longestPrefix); i < s; i++ {
 		if !is(sc.text[i], classUpper) || i < last {

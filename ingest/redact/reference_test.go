@@ -103,7 +103,7 @@ func (ref *reference) number(s, e int) {
 	if digits < minDigits {
 		return
 	}
-	for i := max(s, sc.ibans(s, e)); i < e; i++ {
+	for i := max(s, sc.ibans(s)); i < e; i++ {
 		b := sc.text[i]
 		if is(b, classDigit) && i > s && is(sc.text[i-1], classDigit) || !is(b, classDigit) && b != '+' && b != '(' {
 			continue
