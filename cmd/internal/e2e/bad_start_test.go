@@ -170,7 +170,7 @@ func TestSecondProcess_NextToARunningOne(t *testing.T) {
 		},
 		"table that would store a repeated insert twice": {
 			setup: Setup{Command: []string{"store"}, Config: servers("modeltrail", password, "careless")},
-			want:  []string{"careless.envelopes", "does not deduplicate", "non_replicated_deduplication_window", "careless.calls", "does not exist", "modeltrail migrate"},
+			want:  []string{"careless.envelopes", "could be stored twice", "non_replicated_deduplication_window", "careless.calls", "does not exist", "modeltrail migrate"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
