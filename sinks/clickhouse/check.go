@@ -80,7 +80,10 @@ type shortWindow struct {
 
 // Error implements error.
 func (e *shortWindow) Error() string {
-	return fmt.Sprintf("%s is %d, not %d", e.setting, e.has, e.asks)
+	if e.has == 0 {
+		return fmt.Sprintf("%v: %s is 0, not %d", ErrNoDeduplication, e.setting, e.asks)
+	}
+	return fmt.Sprintf("%v for as long as is asked: %s is %d, not %d", ErrNoDeduplication, e.setting, e.has, e.asks)
 }
 
 // Unwrap makes a table with a short window one that does not deduplicate.

@@ -88,7 +88,7 @@ func testRefusedCrash(t *testing.T, s *suite) {
 	control := count.control()
 	count.check(control, badOffsets(n, bad), "")
 	t.Logf("%d points", points)
-	stride := 5
+	stride := 9
 	if os.Getenv("MODELTRAIL_EVERY_POINT") != "" {
 		stride = 1
 	}
