@@ -89,7 +89,7 @@ func TestClientLibrariesStayWhereTheyBelong(t *testing.T) {
 	owners := map[string][]string{
 		"github.com/twmb/franz-go/pkg/kgo":          {"ingest/publish", "processors/stream", "sinks/dlq", "cmd/"},
 		"github.com/ClickHouse/clickhouse-go/v2":    {"sinks/clickhouse", "cmd/"},
-		"github.com/twmb/franz-go/pkg/kfake":        {"cmd/internal/broker", "cmd/internal/bench"},
+		"github.com/twmb/franz-go/pkg/kfake":        {"cmd/internal/broker", "cmd/internal/bench", "cmd/internal/chaos"},
 		"github.com/ebitengine/purego":              {"cmd/internal/engine"},
 		"github.com/zricethezav/gitleaks/v8/config": {"ingest/redact"},
 	}
