@@ -79,7 +79,7 @@ func (j *judge) answers(ctx context.Context, expected *oracle.Reader, answered m
 	for i, c := range oracle.Calls.Columns {
 		at[c.Name] = i
 	}
-	excused := 0
+	excused, oldest := 0, int64(0)
 	for from := 0; from < j.work.Config().Calls; from += chunk {
 		to := min(from+chunk, j.work.Config().Calls)
 		lines, err := expected.Until(to)
@@ -101,12 +101,13 @@ func (j *judge) answers(ctx context.Context, expected *oracle.Reader, answered m
 			}
 			entry, complete := answered[l.Index]
 			have := got[l.Index]
+			after, killed := j.m.KilledAfter(entry.Partition, entry.Offset)
 			switch {
 			case len(have) > 1:
 				j.report.add(Doubled, "calls", l.Cells[0], "%d rows of one call", len(have))
 			case !complete:
-			case len(have) == 0 && j.m.Excuses(entry.Partition, entry.Offset):
-				excused++
+			case len(have) == 0 && killed:
+				excused, oldest = excused+1, max(oldest, after)
 			case len(have) == 0:
 				j.report.add(Lost, "calls", l.Cells[0], "the caller had its answer at %d ms through tap %d, which was not killed then", entry.Offset, entry.Partition)
 			default:
@@ -116,7 +117,7 @@ func (j *judge) answers(ctx context.Context, expected *oracle.Reader, answered m
 	}
 	j.report.Calls = len(answered)
 	if excused > 0 {
-		j.report.note("%d answers have no row: their tap was killed within %d ms of their end, with their envelopes still in memory", excused, j.m.ExcuseMillis)
+		j.report.note("%d answers have no row: their tap was killed with their envelopes still in memory, the oldest %d ms after its end", excused, oldest)
 	}
 	j.report.checked("%d answers that came completely are one row each, %d more were in memory of a killed tap", len(answered)-excused, excused)
 	return nil

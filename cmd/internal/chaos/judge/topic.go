@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,6 +44,8 @@ func (c *contents) at(index, phase int) *slot { return &c.slots[3*index+phase] }
 // stall is how long a broker may say nothing while records are missing.
 const stall = 60 * time.Second
 
+var errSilent = errors.New("nothing came for a minute")
+
 // readTopic calls f with every record of a topic up to its present end.
 func readTopic(ctx context.Context, brokers []string, topic string, f func(*kgo.Record)) (map[int32]span, error) {
 	plain, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
@@ -83,7 +86,7 @@ func readTopic(ctx context.Context, brokers []string, topic string, f func(*kgo.
 			}
 		})
 		if n == 0 {
-			return nil, fmt.Errorf("read %s: %d records are missing and the broker gives none: %v", topic, left, fetches.Err())
+			return nil, fmt.Errorf("read %s: %d records are missing and the broker gives none: %w", topic, left, errors.Join(errSilent, fetches.Err()))
 		}
 	}
 	return ranges, nil

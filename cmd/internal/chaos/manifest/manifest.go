@@ -39,17 +39,18 @@ type Manifest struct {
 	dir string
 }
 
-// Excuses reports whether an answer that ended at a millisecond may have died with its tap.
-func (m *Manifest) Excuses(tap int32, millis int64) bool {
+// KilledAfter returns how many milliseconds after the end of an answer its tap was killed; not ok when that was not
+// within ExcuseMillis. A negative figure is the caller's clock of a few milliseconds.
+func (m *Manifest) KilledAfter(tap int32, millis int64) (after int64, ok bool) {
 	if int(tap) >= len(m.TapKills) {
-		return false
+		return 0, false
 	}
 	for _, kill := range m.TapKills[tap] {
-		if millis >= kill-m.ExcuseMillis && millis <= kill+m.ExcuseMillis {
-			return true
+		if after = kill - millis; after >= -m.ExcuseMillis && after <= m.ExcuseMillis {
+			return after, true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // ClickHouse is how to reach the database.
