@@ -146,7 +146,7 @@ func readParquet(ctx context.Context, file *os.File, size int64, f each) error {
 	if err != nil {
 		return fmt.Errorf("read parquet: %w", err)
 	}
-	defer reader.Close()
+	defer func() { _ = reader.Close() }()
 	rows, err := pqarrow.NewFileReader(reader, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
 	if err != nil {
 		return fmt.Errorf("read parquet: %w", err)

@@ -59,7 +59,7 @@ func (e *Engine) compare(ctx context.Context, kind Kind, span Span, c interval, 
 	if len(records) == 0 {
 		return nil
 	}
-	facts, err := e.facts(ctx, &state{}, span, c)
+	facts, err := e.facts(ctx, span, c)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // facts reads what the store says of a chunk's offsets.
-func (e *Engine) facts(ctx context.Context, s *state, span Span, c interval) (*facts, error) {
+func (e *Engine) facts(ctx context.Context, span Span, c interval) (*facts, error) {
 	f := &facts{rejected: map[int64]uint32{}, repeated: map[int64]bool{}, present: map[int64]bool{}}
 	query := `SELECT offset, toString(status), row_version FROM ` + e.table("v_envelopes") + `
 WHERE topic = ? AND partition = ? AND offset BETWEEN ? AND ? AND status != 'stored'`

@@ -101,7 +101,7 @@ func (e *Engine) write(ctx context.Context, s *state, span Span, c interval, rec
 	if len(records) == 0 {
 		return nil
 	}
-	facts, err := e.facts(ctx, s, span, c)
+	facts, err := e.facts(ctx, span, c)
 	if err != nil {
 		return err
 	}
