@@ -90,7 +90,10 @@ ALTER TABLE {{.Local "credential_inventory"}}{{.OnCluster}}
     MODIFY COLUMN denied_calls SimpleAggregateFunction(sum, Int64),
     ADD COLUMN IF NOT EXISTS replays SimpleAggregateFunction(groupUniqArrayArray, Array(UInt32));{{end}}
 
-ALTER TABLE {{.Local "spend_hourly_mv"}}{{.OnCluster}} MODIFY QUERY
+-- Made anew and not altered: the server derives a view's deduplication tokens from its query, and a query that was altered
+-- gives other tokens after a restart than before it. The role store must not run meanwhile.
+DROP VIEW IF EXISTS {{.Local "spend_hourly_mv"}}{{.OnCluster}} SYNC;
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Local "spend_hourly_mv"}}{{.OnCluster}} TO {{.Local "spend_hourly"}} AS
 SELECT
     toStartOfHour(toDateTime(started_at, 'UTC')) AS hour,
     team_id,
@@ -112,7 +115,8 @@ FROM {{.Local "calls"}} AS calls
 WHERE row_version = 0
 GROUP BY hour, team_id, app_id, cost_center, credential_fingerprint, provider, model, policy_decision;
 
-ALTER TABLE {{.Local "credential_inventory_mv"}}{{.OnCluster}} MODIFY QUERY
+DROP VIEW IF EXISTS {{.Local "credential_inventory_mv"}}{{.OnCluster}} SYNC;
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Local "credential_inventory_mv"}}{{.OnCluster}} TO {{.Local "credential_inventory"}} AS
 SELECT
     credential_fingerprint,
     credential_id,

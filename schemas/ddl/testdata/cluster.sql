@@ -687,7 +687,12 @@ ALTER TABLE modeltrail.credential_inventory ON CLUSTER 'main'
     ADD COLUMN IF NOT EXISTS replays SimpleAggregateFunction(groupUniqArrayArray, Array(UInt32));
 
 -- 0007_replay
-ALTER TABLE modeltrail.spend_hourly_mv_local ON CLUSTER 'main' MODIFY QUERY
+-- Made anew and not altered: the server derives a view's deduplication tokens from its query, and a query that was altered
+-- gives other tokens after a restart than before it. The role store must not run meanwhile.
+DROP VIEW IF EXISTS modeltrail.spend_hourly_mv_local ON CLUSTER 'main' SYNC;
+
+-- 0007_replay
+CREATE MATERIALIZED VIEW IF NOT EXISTS modeltrail.spend_hourly_mv_local ON CLUSTER 'main' TO modeltrail.spend_hourly_local AS
 SELECT
     toStartOfHour(toDateTime(started_at, 'UTC')) AS hour,
     team_id,
@@ -710,7 +715,10 @@ WHERE row_version = 0
 GROUP BY hour, team_id, app_id, cost_center, credential_fingerprint, provider, model, policy_decision;
 
 -- 0007_replay
-ALTER TABLE modeltrail.credential_inventory_mv_local ON CLUSTER 'main' MODIFY QUERY
+DROP VIEW IF EXISTS modeltrail.credential_inventory_mv_local ON CLUSTER 'main' SYNC;
+
+-- 0007_replay
+CREATE MATERIALIZED VIEW IF NOT EXISTS modeltrail.credential_inventory_mv_local ON CLUSTER 'main' TO modeltrail.credential_inventory_local AS
 SELECT
     credential_fingerprint,
     credential_id,

@@ -613,7 +613,12 @@ ALTER TABLE modeltrail.credential_inventory
     ADD COLUMN IF NOT EXISTS replays SimpleAggregateFunction(groupUniqArrayArray, Array(UInt32)) COMMENT 'replays whose difference is in the row' CODEC(ZSTD(1));
 
 -- 0007_replay
-ALTER TABLE modeltrail.spend_hourly_mv MODIFY QUERY
+-- Made anew and not altered: the server derives a view's deduplication tokens from its query, and a query that was altered
+-- gives other tokens after a restart than before it. The role store must not run meanwhile.
+DROP VIEW IF EXISTS modeltrail.spend_hourly_mv SYNC;
+
+-- 0007_replay
+CREATE MATERIALIZED VIEW IF NOT EXISTS modeltrail.spend_hourly_mv TO modeltrail.spend_hourly AS
 SELECT
     toStartOfHour(toDateTime(started_at, 'UTC')) AS hour,
     team_id,
@@ -636,7 +641,10 @@ WHERE row_version = 0
 GROUP BY hour, team_id, app_id, cost_center, credential_fingerprint, provider, model, policy_decision;
 
 -- 0007_replay
-ALTER TABLE modeltrail.credential_inventory_mv MODIFY QUERY
+DROP VIEW IF EXISTS modeltrail.credential_inventory_mv SYNC;
+
+-- 0007_replay
+CREATE MATERIALIZED VIEW IF NOT EXISTS modeltrail.credential_inventory_mv TO modeltrail.credential_inventory AS
 SELECT
     credential_fingerprint,
     credential_id,
