@@ -98,13 +98,17 @@ func (d dialect) Distributed(table, shardingKey string) string {
 
 // Current is the condition that a row of a table with versions is the one to read: no replay was ever begun; or the
 // row is a first writing or one of a finished replay, and no later finished replay covers its offset. Scalar
-// subqueries are constants of a query, so that without replays the condition costs nothing.
+// subqueries are constants of a query, so that without replays the condition costs nothing; and the spans are looked
+// at only for rows that some replay could have superseded, by their ingest time and version.
 func (d dialect) Current() string {
-	replays := d.Table("replays")
-	return `((SELECT count() = 0 FROM ` + replays + `)
+	finished := " FROM " + d.Table("replays") + " WHERE state = 'finished' AND kind = 'span')"
+	return `((SELECT count() = 0 FROM ` + d.Table("replays") + `)
     OR ` + d.Written() + `
-    AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
-        (SELECT groupArray((topic, partition, first, last, version)) FROM ` + replays + ` WHERE state = 'finished' AND kind = 'span')))`
+    AND NOT (row_version < (SELECT max(version)` + finished + `
+        AND ingested_at >= (SELECT min(since)` + finished + `
+        AND ingested_at <= (SELECT max(until)` + finished + `
+        AND arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
+            (SELECT groupArray((topic, partition, first, last, version))` + finished + `)))`
 }
 
 // Written is the condition that a row is a first writing or one of a finished replay.

@@ -670,24 +670,33 @@ CREATE OR REPLACE VIEW modeltrail.v_calls AS
 SELECT * FROM modeltrail.calls
 WHERE ((SELECT count() = 0 FROM modeltrail.replays)
     OR (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version))
-    AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
-        (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')));
+    AND NOT (row_version < (SELECT max(version) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND ingested_at >= (SELECT min(since) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND ingested_at <= (SELECT max(until) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
+            (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span'))));
 
 -- 0007_replay
 CREATE OR REPLACE VIEW modeltrail.v_tool_calls AS
 SELECT * FROM modeltrail.tool_calls
 WHERE ((SELECT count() = 0 FROM modeltrail.replays)
     OR (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version))
-    AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
-        (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')));
+    AND NOT (row_version < (SELECT max(version) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND ingested_at >= (SELECT min(since) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND ingested_at <= (SELECT max(until) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
+            (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span'))));
 
 -- 0007_replay
 CREATE OR REPLACE VIEW modeltrail.v_payloads AS
 SELECT * FROM modeltrail.payloads
 WHERE ((SELECT count() = 0 FROM modeltrail.replays)
     OR (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version))
-    AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
-        (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')));
+    AND NOT (row_version < (SELECT max(version) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND ingested_at >= (SELECT min(since) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND ingested_at <= (SELECT max(until) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
+            (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span'))));
 
 -- 0007_replay
 -- One row for every offset: a record that a source delivered twice stays what it is in every replay, and the row of a
@@ -696,8 +705,11 @@ CREATE OR REPLACE VIEW modeltrail.v_envelopes AS
 SELECT * FROM modeltrail.envelopes
 WHERE status = 'repeated' AND (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version)) OR ((SELECT count() = 0 FROM modeltrail.replays)
     OR (row_version = 0 OR has((SELECT groupUniqArray(version) FROM modeltrail.replays WHERE state = 'finished'), row_version))
-    AND NOT arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
-        (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')))
+    AND NOT (row_version < (SELECT max(version) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND ingested_at >= (SELECT min(since) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND ingested_at <= (SELECT max(until) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span')
+        AND arrayExists(r -> r.1 = topic AND r.2 = partition AND r.3 <= offset AND offset <= r.4 AND r.5 > row_version,
+            (SELECT groupArray((topic, partition, first, last, version)) FROM modeltrail.replays WHERE state = 'finished' AND kind = 'span'))))
     AND (status != 'rejected' OR (SELECT count() = 0 FROM modeltrail.replays WHERE kind = 'dead_letters')
         OR (topic, partition, offset, row_version) NOT IN
         (
