@@ -55,6 +55,9 @@ func (p *PoisonReport) run(ctx context.Context, o PoisonOptions, newRun func(Opt
 	clean.Workload.PoisonShare, clean.Workload.RepeatShare = 0, 0
 	poisoned := clean
 	poisoned.Workload.ExactPoisons, poisoned.Workload.ExactMarked, poisoned.Workload.OnlyLater = o.Undecodable, o.Uninsertable, o.ReplayCommand
+	if n := workload.New(poisoned.Workload).MarkedCalls(); n != o.Uninsertable {
+		return fmt.Errorf("-calls %d, -undecodable %d and -uninsertable %d do not fit: %d calls could be marked; change one of them a little", poisoned.Workload.Calls, o.Undecodable, o.Uninsertable, n)
+	}
 	for _, one := range []struct {
 		opt  Options
 		rate *float64

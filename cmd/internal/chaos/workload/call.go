@@ -176,9 +176,21 @@ func (w *Workload) poisoned(i int, dice float64) bool {
 
 func (w *Workload) marked(i int, dice float64) bool {
 	if w.cfg.ExactMarked > 0 {
-		return nth(i+w.cfg.Calls/w.cfg.ExactMarked/2, w.cfg.Calls, w.cfg.ExactMarked)
+		// Besides the poisoned places, which lie at the ends of equal stretches.
+		return nth(i+w.cfg.Calls/w.cfg.ExactMarked/2+3, w.cfg.Calls, w.cfg.ExactMarked)
 	}
 	return dice < w.cfg.MarkedShare
+}
+
+// MarkedCalls is how many calls ask for MarkedModel by ExactMarked: fewer than that where poison stands in their places.
+func (w *Workload) MarkedCalls() int {
+	n := 0
+	for i := range w.cfg.Calls {
+		if w.cfg.ExactMarked > 0 && w.marked(i, 1) && !w.Poisoned(i) {
+			n++
+		}
+	}
+	return n
 }
 
 // nth spreads n of total evenly: true for exactly n of the indexes 0 to total-1.
