@@ -8,15 +8,15 @@ import (
 	"github.com/modeltrail/modeltrail/schemas/event"
 )
 
-// Ledger keeps the account of what this receiver numbers, for the proof of completeness. Its methods MUST NOT block
-// and are called from many goroutines.
+// Ledger keeps the account of what this receiver numbers, for the proof of completeness: an ingest/ledger.Ledger. Its
+// methods MUST NOT block and are called from many goroutines.
 type Ledger interface {
-	// Begin opens the account of one run of this receiver.
-	Begin(kind, instance string, epoch uint64)
-	// Numbered tells that n more envelopes have numbers, and that they are durable.
-	Numbered(n uint64)
-	// Dropped tells that n numbers were given out and will not arrive.
-	Dropped(reason string, n uint64)
+	// Epoch is the boot epoch of the account.
+	Epoch() uint64
+	// Numbered tells that an envelope got a number.
+	Numbered(observedUnixNano, sequence uint64)
+	// Lost tells that a numbered envelope will not arrive.
+	Lost(epoch, sequence, observedUnixNano uint64, reason string)
 }
 
 // DroppedUnacknowledged is the reason of numbers whose sender never came back after a failed request.
@@ -44,8 +44,8 @@ type envelopeID struct {
 	phase event.Phase
 }
 
-// kindReceiver is the kind of this receiver in its own account.
-const kindReceiver = "receive"
+// Kind is the receiver's kind as a source.
+const Kind = "receive"
 
 func newNumbers(instance, version string, ledger Ledger) *numbers {
 	n := &numbers{
@@ -53,7 +53,7 @@ func newNumbers(instance, version string, ledger Ledger) *numbers {
 		ledger: ledger, unsettled: map[envelopeID]uint64{},
 	}
 	if ledger != nil {
-		ledger.Begin(kindReceiver, instance, n.epoch)
+		n.epoch = ledger.Epoch()
 	}
 	return n
 }
@@ -74,9 +74,12 @@ func (n *numbers) assign(envs []*event.Envelope) []*event.Envelope {
 		} else {
 			n.sequence++
 			sequence = n.sequence
+			if n.ledger != nil {
+				n.ledger.Numbered(env.ObservedUnixNano, sequence)
+			}
 		}
 		env.Source = &event.Source{
-			Kind: kindReceiver, Instance: n.instance, BootEpoch: n.epoch, Sequence: sequence, DroppedTotal: n.dropped, Version: n.version,
+			Kind: Kind, Instance: n.instance, BootEpoch: n.epoch, Sequence: sequence, DroppedTotal: n.dropped, Version: n.version,
 		}
 		own = append(own, env)
 	}
@@ -85,28 +88,20 @@ func (n *numbers) assign(envs []*event.Envelope) []*event.Envelope {
 
 // settle tells whether what assign returned is durable.
 func (n *numbers) settle(own []*event.Envelope, durable bool) {
-	if len(own) == 0 {
-		return
-	}
 	if durable {
-		if n.ledger != nil {
-			n.ledger.Numbered(uint64(len(own)))
-		}
 		return
 	}
 	n.mu.Lock()
-	var gone uint64
+	defer n.mu.Unlock()
 	for _, env := range own {
 		if len(n.unsettled) >= maxUnsettled {
-			gone++
+			n.dropped++
+			if n.ledger != nil {
+				n.ledger.Lost(n.epoch, env.Source.Sequence, env.ObservedUnixNano, DroppedUnacknowledged)
+			}
 			continue
 		}
 		n.unsettled[envelopeID{strings.Clone(env.CallId), env.Phase}] = env.Source.Sequence
-	}
-	n.dropped += gone
-	n.mu.Unlock()
-	if gone > 0 && n.ledger != nil {
-		n.ledger.Dropped(DroppedUnacknowledged, gone)
 	}
 }
 

@@ -2,18 +2,12 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/modeltrail/modeltrail/cmd/internal/kafka"
-	"github.com/modeltrail/modeltrail/ingest/publish"
 	"github.com/modeltrail/modeltrail/ingest/receive"
-	"github.com/modeltrail/modeltrail/schemas/event"
-	"github.com/modeltrail/modeltrail/schemas/wire"
 	"github.com/modeltrail/modeltrail/sinks/dlq"
 )
 
@@ -29,7 +23,7 @@ func (p *Process) Receive(context.Context) (Role, string, error) {
 	if cfg.Listen == "" {
 		return Role{}, "", fmt.Errorf("%w: receive.listen: name an address such as 127.0.0.1:8081", ErrConfig)
 	}
-	client, err := p.unreachedKafka(p.Config.Publish.Options()...)
+	out, err := p.outlet(cfg.Instance)
 	if err != nil {
 		return Role{}, "", err
 	}
@@ -45,19 +39,18 @@ func (p *Process) Receive(context.Context) (Role, string, error) {
 		}
 	}
 	server, err := receive.Listen(cfg, receive.Settings{
-		Publisher:   acknowledged{client, p.Config.Kafka},
+		Publisher: out.publisher, Ledger: out.ledger,
 		DeadLetters: letters, Formats: formats(), Topic: p.Config.Kafka.Topics.Envelopes,
 		Version: p.Version, Logger: p.Log, Registerer: p.registry,
 	})
 	if err != nil {
 		return Role{}, "", err
 	}
-	p.admin.AddCheck("receive_kafka", client.Ping)
 	scheme := "http://"
 	if cfg.TLS.Enabled() {
 		scheme = "https://"
 	}
-	return Role{"receive", server.Run}, scheme + reachable(server.Addr()), nil
+	return Role{"receive", out.around(server.Run)}, scheme + reachable(server.Addr()), nil
 }
 
 // reachable replaces the address that means all interfaces.
@@ -67,51 +60,4 @@ func reachable(addr string) string {
 		return addr
 	}
 	return net.JoinHostPort("127.0.0.1", port)
-}
-
-// acknowledged publishes envelopes and waits for Kafka.
-type acknowledged struct {
-	client *kgo.Client
-	cfg    kafka.Config
-}
-
-// PublishDurable implements receive.Publisher: nil means that all in-sync replicas have every envelope. It returns with
-// ctx; records that are on their way then may still arrive.
-func (a acknowledged) PublishDurable(ctx context.Context, envs []*event.Envelope) error {
-	results := make(chan error, len(envs))
-	for _, env := range envs {
-		r := &kgo.Record{
-			Topic: a.cfg.Topics.Envelopes, Key: []byte(env.CallId), Value: wire.MarshalEnvelope(nil, env),
-			Timestamp: time.Unix(0, int64(env.ObservedUnixNano)), //nolint:gosec // unix nanoseconds fit until the year 2262
-		}
-		for _, h := range wire.EnvelopeHeaders(env) {
-			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-		}
-		a.client.TryProduce(ctx, r, func(_ *kgo.Record, err error) { results <- err })
-	}
-	var failed error
-	for range envs {
-		select {
-		case err := <-results:
-			if failed == nil {
-				failed = err
-			}
-		case <-ctx.Done():
-			if failed == nil {
-				failed = ctx.Err()
-			}
-			return a.explain(failed)
-		}
-	}
-	return a.explain(failed)
-}
-
-func (a acknowledged) explain(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, kgo.ErrMaxBuffered):
-		return fmt.Errorf("publish to %s: %w: %w", a.cfg.Topics.Envelopes, publish.ErrRefused, err)
-	}
-	return fmt.Errorf("publish to %s: %w", a.cfg.Topics.Envelopes, a.cfg.ExplainTopic(err, a.cfg.Topics.Envelopes, "write"))
 }

@@ -252,7 +252,7 @@ SELECT source_kind, source_instance, source_epoch, toStartOfHour(toDateTime(obse
     uniqExactIf(source_sequence, status = 'stored') AS stored,
     uniqExactIf(source_sequence, status != 'repeated'), countIf(row_version = 0), uniqExactIf(source_sequence, row_version = 0 AND status != 'repeated'),
     uniqExactIf(source_sequence, status != 'repeated' AND source_sequence > through)
-FROM DATABASE.envelopes
+FROM DATABASE.v_envelopes
 WHERE topic = ? AND ingested_at >= ? AND source_epoch > 0
   AND (observed_at >= ? OR source_epoch IN ` + list(late) + `) AND (highest = 0 OR source_sequence <= highest) AND (? = '' OR source_instance = ?)
 GROUP BY source_kind, source_instance, source_epoch, hour`
@@ -285,7 +285,7 @@ func (r Record) Ranges(ctx context.Context, g Gap, last uint64, limit int) ([]Ra
 (
     SELECT sequence, lagInFrame(sequence, 1, toUInt64(?)) OVER (ORDER BY sequence ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS previous FROM
     (
-        SELECT DISTINCT source_sequence AS sequence FROM DATABASE.envelopes
+        SELECT DISTINCT source_sequence AS sequence FROM DATABASE.v_envelopes
         WHERE topic = ? AND ingested_at >= ? AND source_kind = ? AND source_instance = ? AND source_epoch = ?
           AND source_sequence BETWEEN ? AND ? AND status != 'repeated'
         UNION ALL SELECT toUInt64(?)
@@ -315,9 +315,9 @@ type Partition struct {
 // records that name no source.
 func (r Record) Partitions(ctx context.Context, since time.Time) ([]Partition, error) {
 	var out []Partition
-	err := r.scan(ctx, "offsets", `WITH bounds AS (SELECT topic, partition, min(offset) AS first FROM DATABASE.envelopes WHERE ingested_at >= ? GROUP BY topic, partition)
+	err := r.scan(ctx, "offsets", `WITH bounds AS (SELECT topic, partition, min(offset) AS first FROM DATABASE.v_envelopes WHERE ingested_at >= ? GROUP BY topic, partition)
 SELECT e.topic, e.partition, min(e.offset), max(e.offset), count(), uniqExact(e.offset), countIf(e.source_epoch = 0)
-FROM DATABASE.envelopes AS e INNER JOIN bounds AS b ON b.topic = e.topic AND b.partition = e.partition
+FROM DATABASE.v_envelopes AS e INNER JOIN bounds AS b ON b.topic = e.topic AND b.partition = e.partition
 WHERE e.offset >= b.first AND e.row_version = 0
 GROUP BY e.topic, e.partition ORDER BY e.topic, e.partition`, func(rows driver.Rows) error {
 		var p Partition

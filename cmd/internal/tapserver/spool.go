@@ -3,6 +3,7 @@ package tapserver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/modeltrail/modeltrail/ingest/publish"
 	"github.com/modeltrail/modeltrail/ingest/spool"
@@ -51,4 +52,18 @@ func (s *Server) CheckSpool(context.Context) error {
 		return fmt.Errorf("spool.dir %s: %w", s.set.Spool.Dir, err)
 	}
 	return nil
+}
+
+// Waiting tells a ledger what waits in a spool, which may be nil.
+func Waiting(log *spool.Log) func() (records uint64, oldest time.Time) {
+	if log == nil {
+		return nil
+	}
+	return func() (uint64, time.Time) {
+		first, last := log.Pending()
+		if last < first {
+			return 0, time.Time{}
+		}
+		return last - first + 1, time.Now().Add(-log.OldestAge())
+	}
 }

@@ -87,7 +87,7 @@ func (s *Server) build() (err error) {
 	}
 	s.ledger, err = ledger.New(s.set.Ledger, ledger.Settings{
 		Kind: "tap", Instance: s.set.Tap.Instance, Version: s.set.Version, Send: ledger.Produce(s.set.Statements, s.set.Sources),
-		Tracked: true, Idle: func() bool { return s.publisher.InFlight() == 0 }, Logger: s.set.Logger, Registerer: s.set.Registerer,
+		Tracked: true, Idle: func() bool { return s.publisher.InFlight() == 0 }, Spool: Waiting(s.spool), Logger: s.set.Logger, Registerer: s.set.Registerer,
 	})
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ WITH
             toStartOfHour(toDateTime(e.observed_at, 'UTC')) AS hour,
             uniqExactIf(e.source_sequence, e.status = 'stored') AS stored,
             uniqExactIf(e.source_sequence, e.status != 'repeated') AS distinct
-        FROM envelopes AS e
+        FROM v_envelopes AS e
         INNER JOIN heads AS h ON h.source_kind = e.source_kind AND h.source_instance = e.source_instance AND h.source_epoch = e.source_epoch
         WHERE e.ingested_at >= {from:DateTime('UTC')} - INTERVAL 1 HOUR AND e.source_sequence <= h.highest
         GROUP BY source_kind, source_instance, source_epoch, hour
