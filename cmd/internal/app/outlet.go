@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/tapserver"
@@ -23,6 +24,7 @@ type outlet struct {
 	publisher *publish.Publisher
 	spool     *spool.Log
 	ledger    *ledger.Ledger
+	log       zerolog.Logger
 }
 
 // outlet opens the receiver's way out. In a process that is a tap too, its metrics of publishing and spool are the tap's
@@ -49,7 +51,7 @@ func (p *Process) outlet(instance string) (*outlet, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &outlet{}
+	o := &outlet{log: p.Log.With().Str("component", "receive").Logger()}
 	waits := p.Config.Spool
 	waits.Dir = cmp.Or(waits.Dir, p.Config.Path("spool")) + "-receive"
 	if o.spool, err = spool.Open(waits, spool.Settings{Logger: p.Log, Registerer: registerer}); err != nil {
@@ -87,6 +89,12 @@ func (o *outlet) around(run func(context.Context) error) func(context.Context) e
 		err := run(ctx)
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 		defer cancel()
-		return errors.Join(err, o.publisher.Close(ending), o.ledger.Close(ending))
+		err = errors.Join(err, o.publisher.Close(ending))
+		least, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if unsent := o.ledger.Close(least); unsent != nil {
+			o.log.Warn().Err(unsent).Msg("closing statement waits for the next start")
+		}
+		return err
 	}
 }
