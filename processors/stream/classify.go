@@ -24,7 +24,7 @@ func classifyCommit(err error) string {
 		return commitCanceled
 	case errors.Is(err, kerr.RebalanceInProgress):
 		return commitRebalance
-	case errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID),
+	case errors.Is(err, ErrForgotten), errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID),
 		errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.StaleMemberEpoch), errors.Is(err, kerr.FencedMemberEpoch):
 		return commitFenced
 	case errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.TopicAuthorizationFailed),

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -123,12 +124,16 @@ func (w *worker) commit(what string, offset int64, metadata string) bool {
 	return w.retry(what, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 		defer cancel()
-		err := commit(ctx, w.r.client, w.topic, w.partition, offset, metadata)
+		err := commit(ctx, w.r.client, w.member, w.topic, w.partition, offset, metadata)
 		if err == nil {
 			return nil
 		}
 		class := classifyCommit(err)
 		w.r.metrics.commitErrors.WithLabelValues(w.topic, class).Inc()
+		if errors.Is(err, ErrForgotten) {
+			w.r.fail(err)
+			w.abandon()
+		}
 		return fmt.Errorf("commit offset (%s): %w", class, err)
 	})
 }

@@ -102,9 +102,15 @@ func fetchCommitted(ctx context.Context, client *kgo.Client, group, topic string
 }
 
 // commit sets the partition's committed offset and metadata under the group's present generation. The request
-// is the client's own, so that it never runs between a join and its sync.
-func commit(ctx context.Context, client *kgo.Client, topic string, partition int32, offset int64, metadata string) error {
+// is the client's own, so that it never runs between a join and its sync. It is ErrForgotten when the client is no
+// longer the member to which the partition was assigned: a client that its group forgot joins again under another name
+// and tells nobody, and a coordinator takes commits without a name while the group is empty; either could plan over what
+// a successor did.
+func commit(ctx context.Context, client *kgo.Client, member, topic string, partition int32, offset int64, metadata string) error {
 	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
+		if req.MemberID != member || req.Generation < 0 {
+			return ErrForgotten
+		}
 		for i := range req.Topics {
 			for j := range req.Topics[i].Partitions {
 				req.Topics[i].Partitions[j].Metadata = &metadata

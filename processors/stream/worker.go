@@ -16,6 +16,7 @@ type worker struct {
 	r         *Runner
 	topic     string
 	partition int32
+	member    string // the id under which the partition was assigned
 	log       zerolog.Logger
 	ctx       context.Context // ends when the partition is lost or the drain deadline passed
 	abandon   context.CancelFunc
@@ -57,9 +58,10 @@ func size(rec *kgo.Record) int64 {
 }
 
 func newWorker(r *Runner, topic string, id int32) *worker {
+	member, _ := r.client.GroupMetadata()
 	ctx, cancel := context.WithCancel(r.base)
 	w := &worker{
-		r: r, topic: topic, partition: id,
+		r: r, topic: topic, partition: id, member: member,
 		log: r.log.With().Str("topic", topic).Int32("partition", id).Logger(),
 		ctx: ctx, abandon: cancel,
 		draining: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),

@@ -117,22 +117,13 @@ func (p *Process) deadLetters(ctx context.Context) (*dlq.Writer, error) {
 // consumer joins a runner to its client.
 func (p *Process) consumer(name string, cfg stream.Config, topic string, newBatch stream.NewBatch) (Role, error) {
 	cfg.Topics = []string{topic}
-	membership := &stream.Membership{}
-	client, err := p.dial(stream.Options(cfg, membership)...)
-	if err != nil {
-		return Role{}, err
-	}
-	runner, err := stream.New(client, newBatch, cfg, stream.Settings{
-		Name: name, Membership: membership, Logger: p.Log, Registerer: p.registry, Faults: p.hooks.Stream,
+	loop, err := stream.Consume(p.dial, newBatch, cfg, stream.Settings{
+		Name: name, Logger: p.Log, Registerer: p.registry, Faults: p.hooks.Stream,
 	})
 	if err != nil {
-		client.Close()
 		return Role{}, err
 	}
-	return Role{name, func(ctx context.Context) error {
-		defer client.Close()
-		return runner.Run(ctx)
-	}}, nil
+	return Role{name, loop.Run}, nil
 }
 
 // Enrich prepares the role enrich. It also publishes the versions of directory and prices that its files hold.

@@ -169,7 +169,7 @@ type alertSink struct {
 	set      AlertSettings
 	group    string
 	ctx      context.Context
-	loop     *consumption
+	loop     *stream.Consumption
 	notifier alert.Notifier
 	raw      alert.Notifier // without retries
 	severity event.Severity
@@ -238,7 +238,7 @@ func (a *Alert) Reopen() {
 
 func (a *Alert) close() {
 	for _, sink := range a.sinks {
-		sink.loop.client.Close()
+		sink.loop.Close()
 		if c, ok := sink.raw.(io.Closer); ok {
 			if err := c.Close(); err != nil {
 				sink.log.Warn().Err(err).Msg("alert sink did not close cleanly")
@@ -261,11 +261,11 @@ func (s *alertSink) open(cfg stream.Config) error {
 	}
 	s.notifier = alert.Retry(s.raw, s.cfg.Retry, s.set.Logger, s.met)
 	cfg.Group, cfg.Topics = s.group, []string{s.set.Findings}
-	s.loop, err = newConsumption("alert."+s.cfg.Name, cfg, s.set.Dial, s.newBatch, s.log, s.set.Registerer)
+	s.loop, err = stream.Consume(stream.Dial(s.set.Dial), s.newBatch, cfg, stream.Settings{Name: "alert." + s.cfg.Name, Logger: s.log, Registerer: s.set.Registerer})
 	return err
 }
 
 func (s *alertSink) run(ctx context.Context) error {
 	s.ctx = ctx
-	return s.loop.run(ctx)
+	return s.loop.Run(ctx)
 }

@@ -6,40 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/modeltrail/modeltrail/processors/stream"
 )
-
-// consumption is a stream.Runner with the client it was made for.
-type consumption struct {
-	client *kgo.Client
-	runner *stream.Runner
-}
-
-func newConsumption(name string, cfg stream.Config, dial Dial, newBatch stream.NewBatch, log zerolog.Logger, reg prometheus.Registerer) (*consumption, error) {
-	membership := &stream.Membership{}
-	client, err := dial(stream.Options(cfg, membership)...)
-	if err != nil {
-		return nil, fmt.Errorf("create consumer of %s: %w", name, err)
-	}
-	runner, err := stream.New(client, newBatch, cfg, stream.Settings{
-		Name: name, Membership: membership, Logger: log, Registerer: reg,
-	})
-	if err != nil {
-		client.Close()
-		return nil, fmt.Errorf("create runner of %s: %w", name, err)
-	}
-	return &consumption{client: client, runner: runner}, nil
-}
-
-func (c *consumption) run(ctx context.Context) error {
-	defer c.client.Close()
-	return c.runner.Run(ctx)
-}
 
 // idlePoll ends a read-back when the broker has nothing more: the last offsets may be gaps.
 const idlePoll = 2 * time.Second

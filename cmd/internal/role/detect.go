@@ -71,7 +71,7 @@ type Detect struct {
 	cfg      DetectConfig
 	set      DetectSettings
 	ctx      context.Context
-	loop     *consumption
+	loop     *stream.Consumption
 	producer *kgo.Client
 	log      zerolog.Logger
 	met      *detectMetrics
@@ -91,7 +91,7 @@ func NewDetect(cfg DetectConfig, set DetectSettings) (*Detect, error) {
 		return nil, err
 	}
 	d.cfg.Stream.Topics = []string{set.Events}
-	d.loop, err = newConsumption("detect", d.cfg.Stream, set.Dial, d.newBatch, set.Logger, set.Registerer)
+	d.loop, err = stream.Consume(stream.Dial(set.Dial), d.newBatch, d.cfg.Stream, stream.Settings{Name: "detect", Logger: set.Logger, Registerer: set.Registerer})
 	if err != nil {
 		d.producer.Close()
 		return nil, err
@@ -103,7 +103,7 @@ func NewDetect(cfg DetectConfig, set DetectSettings) (*Detect, error) {
 func (d *Detect) Run(ctx context.Context) error {
 	defer d.producer.Close()
 	d.ctx = ctx
-	return d.loop.run(ctx)
+	return d.loop.Run(ctx)
 }
 
 // newBatch makes the detectors of a partition and replays what they need to have seen. A replay that cannot be

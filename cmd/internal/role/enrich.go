@@ -52,7 +52,7 @@ type EnrichSettings struct {
 // Envelopes that a source delivered twice pass as well: detectors drop them by call id and phase. Envelopes that the
 // chain rejects are counted only; the store role keeps them as dead letters.
 type Enrich struct {
-	loop     *consumption
+	loop     *stream.Consumption
 	producer *kgo.Client
 	events   string
 	chain    processors.Chain
@@ -74,7 +74,7 @@ func NewEnrich(cfg EnrichConfig, set EnrichSettings) (*Enrich, error) {
 		return nil, err
 	}
 	cfg.Stream.Topics = []string{set.Envelopes}
-	e.loop, err = newConsumption("enrich", cfg.Stream, set.Dial, e.newBatch, set.Logger, set.Registerer)
+	e.loop, err = stream.Consume(stream.Dial(set.Dial), e.newBatch, cfg.Stream, stream.Settings{Name: "enrich", Logger: set.Logger, Registerer: set.Registerer})
 	if err != nil {
 		e.producer.Close()
 		return nil, err
@@ -85,7 +85,7 @@ func NewEnrich(cfg EnrichConfig, set EnrichSettings) (*Enrich, error) {
 // Run consumes until ctx ends; see stream.Runner.Run for the error.
 func (e *Enrich) Run(ctx context.Context) error {
 	defer e.producer.Close()
-	return e.loop.run(ctx)
+	return e.loop.Run(ctx)
 }
 
 func (e *Enrich) newBatch(string, int32) (stream.Batch, error) {
