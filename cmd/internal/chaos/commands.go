@@ -263,6 +263,7 @@ Exit codes: 0 PASS, 1 FAIL, 2 CHECK_ERROR (nothing was found out) or wrong usage
 	f.StringVar(&o.Dir, "dir", "", "folder of the run; default a temporary one, kept unless the verdict is PASS")
 	f.BoolVar(&o.Keep, "keep", false, "keep the temporary folder also after PASS")
 	f.StringVar(&o.Program, "program", "", "modeltrail built with -tags chaos; default: it is built")
+	f.StringVar(&o.RoleLog, "role-log", o.RoleLog, "level of the roles' logs in the folder of the run")
 	f.StringVar(&o.Log, "log", o.Log, "level of the controller's log")
 	f.StringVar(&jsonFile, "json", "", "also write the report to this file as JSON")
 	if err := f.Parse(args); err != nil {

@@ -32,6 +32,7 @@ type Options struct {
 	Dir            string        // empty: a temporary one
 	Keep           bool          // leave Dir behind
 	Program        string        // modeltrail built with -tags chaos; empty: it is built
+	RoleLog        string        // level of the roles' logs
 	Log            string        // level of the controller's own log
 }
 
@@ -54,7 +55,7 @@ func DefaultOptions() Options {
 	return Options{
 		Workload: workload.Config{Seed: 1, Calls: 20_000, PoisonShare: 0.002, RepeatShare: 0.005, Sources: 4, ReplyBytes: 300},
 		Broker:   Kfake, Duration: 2 * time.Minute, Kills: 40, FailpointKills: 5, Stores: 3, Partitions: 4, BatchRows: 500,
-		Flush: 150 * time.Millisecond, Session: 2 * time.Second, Settle: 3 * time.Minute, Log: "warn",
+		Flush: 150 * time.Millisecond, Session: 2 * time.Second, Settle: 3 * time.Minute, RoleLog: "info", Log: "warn",
 	}
 }
 

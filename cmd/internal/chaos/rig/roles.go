@@ -27,7 +27,7 @@ func (r *Run) writeConfig(name string) (string, error) {
 	}
 	stream := fmt.Sprintf(`flush_interval: %s, max_batch_rows: %d, session_timeout: %s, drain_timeout: 5s, retry_min: 50ms, retry_max: 1s`, o.Flush, o.BatchRows, o.Session)
 	text := fmt.Sprintf(`data_dir: %q
-log: {level: info, format: json}
+log: {level: %s, format: json}
 admin: {listen: %q}
 kafka:
   brokers: [%s]
@@ -51,7 +51,7 @@ detect:
   detectors:
     cost_spike: {enabled: false}
     budget: {enabled: false}
-`, dir, address, strings.Join(r.broker.addrs(), ", "), o.Partitions, r.database.proxy.Addr(), r.database.passwordFile(),
+`, dir, o.RoleLog, address, strings.Join(r.broker.addrs(), ", "), o.Partitions, r.database.proxy.Addr(), r.database.passwordFile(),
 		filepath.Join(r.dir, "directory.yaml"), filepath.Join(r.dir, "prices.yaml"), stream, stream, stream, stream)
 	if strings.HasPrefix(name, "tap-") {
 		text += r.tapSection(name)
