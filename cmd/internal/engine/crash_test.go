@@ -292,7 +292,7 @@ func plausible(t testing.TB, c clickhouse.Conn, table string) string {
 		value := "number % 5000"
 		for prefix, expression := range map[string]string{
 			"LowCardinality(": "concat('value-', toString(number % 12))", "String": "lower(hex(sipHash128(number)))",
-			"Array(": "['first', 'second']", "Map(": "map('key', toString(number % 10))", "Enum8(": "1", "Bool": "number % 2",
+			"Array(": "['1', '2']", "Map(": "map('key', toString(number % 10))", "Enum8(": "1", "Bool": "number % 2",
 			"Nullable(Decimal": "number / 1000000", "DateTime64(": "toDateTime64('2026-01-01 00:00:00', 6, 'UTC') + number / 1000",
 		} {
 			if strings.HasPrefix(column.Type, prefix) {
