@@ -315,7 +315,7 @@ func (r *Run) close() error {
 
 // keeps reports whether somebody will look at what the run left behind.
 func (r *Run) keeps() bool {
-	return r.opt.Keep || r.report.Judge != nil && r.report.Judge.Verdict != judge.Pass
+	return r.opt.Keep || r.report.Judge == nil || r.report.Judge.Verdict != judge.Pass
 }
 
 // event writes one line into events.log: when what was done to which part.
