@@ -1,8 +1,8 @@
 package e2e
 
 import (
-	"errors"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
