@@ -33,6 +33,9 @@ func (b *budget) take(n, limit int64) bool {
 // strained reports that bodies have used up their part and envelopes half of what is left for them.
 func (b *budget) strained() bool { return b.used.Load() > b.body+(b.max-b.body)/2 }
 
+// pressed reports that the worker does not keep up.
+func (b *budget) pressed() bool { return b.used.Load() > b.max/4 }
+
 func (b *budget) give(n int64) { b.used.Add(-n) }
 
 // chunk is one pooled piece of a captured body.

@@ -38,6 +38,9 @@ func (w *worker) payload(c *call, body *capture, phase event.Phase) *event.Paylo
 	}
 	wire, head := w.gather(body)
 	mode := c.route.mode
+	if w.lean && p.CapturedBytes > leanBytes {
+		return w.skeletonOnly(p, body, wire, head)
+	}
 	if mode != event.CaptureMode_CAPTURE_MODE_METADATA {
 		p.Digest = w.digest(wire)
 	}
@@ -55,6 +58,19 @@ func (w *worker) payload(c *call, body *capture, phase event.Phase) *event.Paylo
 		w.keepSealed(p, body.contentType, plain, c.known.id, phase)
 	}
 	if phase == event.Phase_PHASE_REQUEST || !telling(p, mode) {
+		p.Outline = w.outline(body.contentType, plain)
+	}
+	return p
+}
+
+// leanBytes is the longest body that is examined while calls bring more than the worker can examine.
+const leanBytes = 8 << 10
+
+// skeletonOnly keeps of a body what the decoders read: its outline. The rest is left out, and that is counted.
+func (w *worker) skeletonOnly(p *event.Payload, body *capture, wire []byte, head int) *event.Payload {
+	w.tap.metrics.shortened(bodyMemory)
+	p.State, p.CapturedBytes = event.PayloadState_PAYLOAD_STATE_TRUNCATED, 0
+	if plain, state := w.plain(body, wire, head); state != event.PayloadState_PAYLOAD_STATE_UNDECODABLE {
 		p.Outline = w.outline(body.contentType, plain)
 	}
 	return p

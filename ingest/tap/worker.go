@@ -38,6 +38,7 @@ type worker struct {
 	asleep bool
 	closed bool
 
+	lean     bool   // long bodies are left out, since calls bring more than is examined
 	body     []byte // scratch: captured bytes in one piece
 	joined   []byte // scratch: a long body's beginning and end in one text
 	skeleton []byte // scratch: an outline before redaction
@@ -140,6 +141,7 @@ func (w *worker) work(jobs []job) {
 			w.hasten(jobs[i:])
 			return
 		}
+		w.lean = w.tap.budget.pressed()
 		w.make(j.call, j.phase)
 		jobs[i] = job{}
 		w.tap.budget.give(envelopeCost)
@@ -156,6 +158,7 @@ func (w *worker) hasten(jobs []job) {
 	made := make(chan struct{})
 	go func() { // on another thread than the worker's own
 		defer close(made)
+		w.lean = true
 		for i, j := range jobs {
 			w.make(j.call, j.phase)
 			jobs[i] = job{}
