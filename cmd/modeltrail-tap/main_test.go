@@ -139,6 +139,7 @@ func TestDeadlineOfTheDrainIsReported(t *testing.T) {
 	cfg := defaultConfig()
 	cfg.Tap.Listen, cfg.Admin.Listen, cfg.Kafka.Brokers = address(t), address(t), []string{"127.0.0.1:1"}
 	cfg.Tap.Credential.KeyFile, cfg.Tap.DrainTimeout = filepath.Join(t.TempDir(), "key"), 200*time.Millisecond
+	cfg.Ledger.StateDir, cfg.Ledger.SourceKeyFile = t.TempDir(), filepath.Join(t.TempDir(), "source.key")
 	route, err := parseUpstream("openai=" + up.URL)
 	if err != nil {
 		t.Fatal(err)

@@ -104,7 +104,7 @@ func (s *stage) start() {
 	s.t.Helper()
 	s.tap = exec.Command(os.Args[0], "--config", s.config, "--log-level", "info")
 	s.tap.Env = append(os.Environ(), childVariable+"=-")
-	s.tap.Stderr = &s.said
+	s.tap.Stderr, s.tap.Dir = &s.said, filepath.Dir(s.config)
 	if s.small {
 		s.tap.Env[len(s.tap.Env)-1] = childVariable + "=" + s.dir
 		s.tap.SysProcAttr = &syscall.SysProcAttr{
