@@ -15,7 +15,8 @@ func newTap() *cobra.Command {
 	return &cobra.Command{
 		Use: "tap", GroupID: "run", Short: "Run the tap: relay calls and publish two envelopes for each",
 		Long: `The tap relays every call to the upstream of its route and publishes what it saw to Kafka. It never slows or fails
-a call because of Kafka: what cannot be published is counted and reported.
+a call because of Kafka: envelopes wait on disk (docs/spool.md), and what cannot be kept is counted and reported. Only routes with
+on_audit_failure: closed refuse calls that could not be audited.
 
 modeltrail-tap is the same as a small binary of its own.`,
 		Example: "  modeltrail tap --config modeltrail.yaml\n  OPENAI_BASE_URL=http://127.0.0.1:8080/openai/v1 python app.py",
@@ -36,8 +37,8 @@ modeltrail-tap is the same as a small binary of its own.`,
 func newReceive() *cobra.Command {
 	return &cobra.Command{
 		Use: "receive", GroupID: "run", Short: "Run the receiver: envelopes over HTTP to Kafka",
-		Long: `The receiver takes envelopes over HTTP from taps in other networks and from gateways, and answers 2xx only when Kafka
-has acknowledged them. Senders prove who they are with a bearer token, a signature or a client certificate; each has limits
+		Long: `The receiver takes envelopes over HTTP from taps in other networks and from gateways, and answers 2xx only when they
+are durable: on disk here, or acknowledged by Kafka. Senders prove who they are with a bearer token, a signature or a client certificate; each has limits
 of its own. docs/receiver.md tells how to send.`,
 		Example: `  modeltrail receive --config modeltrail.yaml
   curl -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \

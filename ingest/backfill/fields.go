@@ -20,15 +20,6 @@ var derived = []string{
 	"ingested_at", "schema_version", "row_version",
 }
 
-// Fields lists the names that a record may have, beside those of usage.
-func Fields() []string {
-	var out []string
-	for name := range fields() {
-		out = append(out, name)
-	}
-	return out
-}
-
 // fields are the names of the format and how each is read.
 func fields() map[string]field {
 	f := map[string]field{

@@ -82,7 +82,7 @@ func countForever(dir string) {
 	seq := uint64(0)
 	for group := 1; ; group++ {
 		for range 3 {
-			l.Begin()
+			l.Expect(2)
 		}
 		now := uint64(time.Now().UnixNano())
 		for range 4 {

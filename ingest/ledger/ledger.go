@@ -139,11 +139,8 @@ func (l *Ledger) open() (err error) {
 // Epoch is the boot epoch that this ledger counts; envelopes carry it.
 func (l *Ledger) Epoch() uint64 { return l.state.epoch }
 
-// Begin notes that a call began: two envelopes are owed.
-func (l *Ledger) Begin() { l.state.expected.Add(2) }
-
-// Expect notes that n envelopes are owed. A receiver whose sender repeats what was not acknowledged owes an envelope only
-// once it is durable: it calls Expect afterwards, or not at all.
+// Expect notes that n envelopes are owed: a call that begins owes two. A receiver, whose sender repeats what was not
+// acknowledged, owes none before it is durable.
 func (l *Ledger) Expect(n uint64) { l.state.expected.Add(n) }
 
 // Numbered notes that an envelope of this observed time gets this sequence, before it is handed over.

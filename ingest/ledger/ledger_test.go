@@ -77,7 +77,7 @@ func TestLedger_TellsWhatWasCounted(t *testing.T) {
 	out := &told{}
 	l := newLedger(t, t.TempDir(), out, c)
 	for range 3 {
-		l.Begin()
+		l.Expect(2)
 	}
 	for seq := range uint64(3) {
 		l.Numbered(c.nano(), seq+1)
@@ -162,7 +162,7 @@ func TestLedger_ClosedInOrder_AccountsForEverything(t *testing.T) {
 	dir, out := t.TempDir(), &told{}
 	l := newLedger(t, dir, out, nil)
 	l.Start()
-	l.Begin()
+	l.Expect(2)
 	l.Numbered(uint64(time.Now().UnixNano()), 1)
 	if err := l.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestLedger_ThatCouldNotSayGoodbye_SaysItAtTheNextStart(t *testing.T) {
 	dir, out := t.TempDir(), &told{fail: errors.New("no broker")}
 	l := newLedger(t, dir, out, nil)
 	l.Start()
-	l.Begin()
+	l.Expect(2)
 	if err := l.Close(t.Context()); err == nil {
 		t.Fatal("closing without a broker succeeds")
 	}
@@ -260,7 +260,7 @@ func TestLedger_ManyGoroutines_CountAll(t *testing.T) {
 	for g := range uint64(4) {
 		wait.Go(func() {
 			for i := range uint64(500) {
-				l.Begin()
+				l.Expect(2)
 				l.Numbered(uint64(time.Now().UnixNano()), g*500+i+1)
 				l.Delivered(l.Epoch(), g*500+i+1)
 				l.Dropped(uint64(time.Now().UnixNano()), ReasonMemory, 1)
@@ -286,7 +286,7 @@ func BenchmarkNumbered(b *testing.B) {
 	now, seq := uint64(time.Now().UnixNano()), uint64(0)
 	for b.Loop() {
 		seq++
-		l.Begin()
+		l.Expect(2)
 		l.Numbered(now, seq)
 		l.Delivered(l.Epoch(), seq)
 	}

@@ -28,9 +28,6 @@ var reasonList = [...]string{
 	ReasonSpoolFailed, ReasonBufferFull, ReasonTimeout, ReasonTooLarge, ReasonNotAuthorized, ReasonSpoolDamage, ReasonUnacknowledged,
 }
 
-// Reasons returns every reason that a statement can name.
-func Reasons() []string { return append([]string(nil), reasonList[:]...) }
-
 // reasonIndex is the place of a reason; one that is not in the list counts as ReasonOther.
 func reasonIndex(reason string) int {
 	for i, r := range reasonList {

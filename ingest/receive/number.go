@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/modeltrail/modeltrail/ingest/ledger"
 	"github.com/modeltrail/modeltrail/schemas/event"
 )
 
@@ -19,9 +20,6 @@ type Ledger interface {
 	Lost(epoch, sequence, observedUnixNano uint64, reason string)
 }
 
-// DroppedUnacknowledged is the reason of numbers whose sender never came back after a failed request.
-const DroppedUnacknowledged = "unacknowledged"
-
 // maxUnsettled bounds the numbers that wait for their sender to come back.
 const maxUnsettled = 100_000
 
@@ -30,7 +28,7 @@ const maxUnsettled = 100_000
 type numbers struct {
 	instance, version string
 	epoch             uint64
-	ledger            Ledger // may be nil
+	account           Ledger // may be nil
 
 	mu        sync.Mutex
 	sequence  uint64
@@ -47,13 +45,13 @@ type envelopeID struct {
 // Kind is the receiver's kind as a source.
 const Kind = "receive"
 
-func newNumbers(instance, version string, ledger Ledger) *numbers {
+func newNumbers(instance, version string, account Ledger) *numbers {
 	n := &numbers{
 		instance: instance, version: version, epoch: uint64(time.Now().UnixNano()), //nolint:gosec // after 1970
-		ledger: ledger, unsettled: map[envelopeID]uint64{},
+		account: account, unsettled: map[envelopeID]uint64{},
 	}
-	if ledger != nil {
-		n.epoch = ledger.Epoch()
+	if account != nil {
+		n.epoch = account.Epoch()
 	}
 	return n
 }
@@ -74,8 +72,8 @@ func (n *numbers) assign(envs []*event.Envelope) []*event.Envelope {
 		} else {
 			n.sequence++
 			sequence = n.sequence
-			if n.ledger != nil {
-				n.ledger.Numbered(env.ObservedUnixNano, sequence)
+			if n.account != nil {
+				n.account.Numbered(env.ObservedUnixNano, sequence)
 			}
 		}
 		env.Source = &event.Source{
@@ -96,8 +94,8 @@ func (n *numbers) settle(own []*event.Envelope, durable bool) {
 	for _, env := range own {
 		if len(n.unsettled) >= maxUnsettled {
 			n.dropped++
-			if n.ledger != nil {
-				n.ledger.Lost(n.epoch, env.Source.Sequence, env.ObservedUnixNano, DroppedUnacknowledged)
+			if n.account != nil {
+				n.account.Lost(n.epoch, env.Source.Sequence, env.ObservedUnixNano, ledger.ReasonUnacknowledged)
 			}
 			continue
 		}

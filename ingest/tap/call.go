@@ -51,7 +51,7 @@ func (t *Tap) begin(r *http.Request, rt *route) *call {
 		client: r.RemoteAddr,
 	}
 	t.metrics.calls.Inc()
-	t.ledger.Begin()
+	t.ledger.Expect(2)
 	c.headers = t.allow.collect(make([]attribute, 0, 12), r.Header)
 	c.presented = credential.Extract(r.Header, r.URL.RawQuery)
 	if t.cfg.TrustForwardedFor {

@@ -35,8 +35,8 @@ type Publisher interface {
 type Ledger interface {
 	// Epoch is the boot epoch of every envelope.
 	Epoch() uint64
-	// Begin notes a call, which owes two envelopes.
-	Begin()
+	// Expect notes that n envelopes are owed: a call that begins owes two.
+	Expect(n uint64)
 	// Numbered comes before an envelope is handed over; Refused takes it back when it was not taken.
 	Numbered(observedUnixNano, sequence uint64)
 	Refused(observedUnixNano, sequence uint64)
@@ -209,7 +209,7 @@ func (t *Tap) publish(env *event.Envelope, how publish.Durability) {
 type noLedger uint64
 
 func (e noLedger) Epoch() uint64                { return uint64(e) }
-func (noLedger) Begin()                         {}
+func (noLedger) Expect(uint64)                  {}
 func (noLedger) Numbered(uint64, uint64)        {}
 func (noLedger) Refused(uint64, uint64)         {}
 func (noLedger) Dropped(uint64, string, uint64) {}

@@ -16,9 +16,6 @@ type Amount struct {
 	Pico int64
 }
 
-// AmountOf converts pico-USD.
-func AmountOf(pico int64) Amount { return Amount{}.Add(pico) }
-
 // AmountFromDecimal converts US dollars and cuts below one pico-USD.
 func AmountFromDecimal(usd decimal.Decimal) Amount {
 	whole := usd.Floor()

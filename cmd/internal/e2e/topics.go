@@ -30,14 +30,6 @@ func (n *Node) Config() config.Config {
 	return cfg
 }
 
-// Kafka returns a client of the node's brokers that is closed with the test.
-func (n *Node) Kafka(opts ...kgo.Opt) *kgo.Client {
-	n.t.Helper()
-	client := n.dial(opts...)
-	n.t.Cleanup(client.Close)
-	return client
-}
-
 // dial is for clients that their user closes.
 func (n *Node) dial(opts ...kgo.Opt) *kgo.Client {
 	n.t.Helper()

@@ -20,9 +20,6 @@ type Config struct {
 	Path string `yaml:"path" json:"path" jsonschema_description:"File that findings are appended to; its directory must exist; required."`
 }
 
-// DefaultConfig returns the defaults. Path has none.
-func DefaultConfig() Config { return Config{} }
-
 // Validate reports a missing path.
 func (c Config) Validate() error {
 	if c.Path == "" {
