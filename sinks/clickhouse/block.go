@@ -69,14 +69,33 @@ func (b *block) within(first, last int64) (from, to int) {
 	return from, from + to
 }
 
-// slice is the rows [from, to) as a block of its own, valid until the next change of b.
-func (b *block) slice(from, to int) *block {
-	if from == 0 && to == b.rows() {
+// without returns the rows of the records of the offsets [first, last] but for those in omit, which ascends.
+func (b *block) without(first, last int64, omit []int64) (rows []run) {
+	from, to := b.within(first, last)
+	for _, offset := range omit {
+		if offset < first || offset > last {
+			continue
+		}
+		start, end := b.within(offset, offset)
+		if from < start {
+			rows = append(rows, run{from, start})
+		}
+		from = max(from, end)
+	}
+	if from < to {
+		rows = append(rows, run{from, to})
+	}
+	return rows
+}
+
+// slice is some of the rows, in ascending runs, as a block of its own, valid until the next change of b.
+func (b *block) slice(rows []run) *block {
+	if count(rows) == b.rows() {
 		return b
 	}
 	out := &block{name: b.name, list: b.list, columns: make([]namedColumn, len(b.columns))}
 	for i, c := range b.columns {
-		c.column = c.column.slice(from, to)
+		c.column = c.column.slice(rows)
 		out.columns[i] = c
 		if c.name == "offset" {
 			out.offsets, _ = c.column.(*fixed[int64])

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -364,14 +365,41 @@ func TestSlice_HoldsExactlyItsRows(t *testing.T) {
 			continue
 		}
 		whole := values(t, b)
-		for _, cut := range [][2]int{{0, b.rows()}, {0, 1}, {b.rows() - 1, b.rows()}, {0, b.rows() / 2}, {b.rows() / 2, b.rows()}, {b.rows() / 3, b.rows()/3 + 2}} {
-			part := b.slice(cut[0], cut[1])
+		n := b.rows()
+		for _, cut := range [][]run{
+			{{0, n}}, {{0, 1}}, {{n - 1, n}}, {{0, n / 2}}, {{n / 2, n}}, {{n / 3, n/3 + 2}},
+			{{1, n}}, {{0, 2}, {3, n}}, {{0, 1}, {2, 3}, {n - 2, n}}, {{3, n / 2}, {n/2 + 1, n - 4}},
+		} {
+			part := b.slice(cut)
 			if err := part.check(); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(whole[cut[0]:cut[1]], values(t, part)); diff != "" {
+			if diff := cmp.Diff(pick(whole, cut), values(t, part)); diff != "" {
 				t.Errorf("%s %v (-want +got):\n%s", b.name, cut, diff)
 			}
+			if part.rows() > 2 { // a part of a part
+				again := []run{{0, 1}, {2, part.rows()}}
+				if diff := cmp.Diff(pick(pick(whole, cut), again), values(t, part.slice(again))); diff != "" {
+					t.Errorf("%s %v of %v (-want +got):\n%s", b.name, again, cut, diff)
+				}
+			}
+		}
+		omit := []int64{99, 100, 103, 150, 151, 199, 200}
+		for _, r := range b.without(100, 199, omit) {
+			for _, offset := range b.offsets.values[r.from:r.to] {
+				if _, left := slices.BinarySearch(omit, offset); left || offset < 100 || offset > 199 {
+					t.Errorf("%s: a row of offset %d is not left out", b.name, offset)
+				}
+			}
+		}
+		all, left := count(b.without(100, 199, nil)), count(b.without(100, 199, omit))
+		for _, offset := range omit {
+			if offset >= 100 && offset <= 199 {
+				all -= count(b.without(offset, offset, nil))
+			}
+		}
+		if all != left {
+			t.Errorf("%s: %d rows are left, not %d", b.name, left, all)
 		}
 		from, to := b.within(100, 199)
 		if from > 0 && b.offsets.values[from-1] >= 100 || b.offsets.values[from] < 100 || b.offsets.values[to-1] > 199 || to < b.rows() && b.offsets.values[to] <= 199 {

@@ -15,8 +15,8 @@ type column interface {
 	prefix(dst []byte) []byte
 	// parts appends the data. It may be called repeatedly.
 	parts(dst [][]byte) [][]byte
-	// slice is the rows [from, to) as a column of their own. It shares the memory and is only read.
-	slice(from, to int) column
+	// slice is some of the rows, in ascending runs, as a column of their own. It may share the memory and is only read.
+	slice(rows []run) column
 }
 
 // plain is embedded by columns without a serialisation prefix.

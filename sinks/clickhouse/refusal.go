@@ -72,38 +72,48 @@ func refused(b *block, err error) *Refusal {
 	return r
 }
 
-// Stored returns which of the records within span have rows in a table, and how many rows of theirs t has. A table of
-// a refused insert is asked: an insert of an earlier attempt, of which no answer came, may have been stored before the
-// server began to refuse its rows, and an error of a materialized view leaves the rows of its table.
-func (w *Writer) Stored(ctx context.Context, t *Tables, table string, span batch.Span) (offsets []int64, want int, err error) {
+// fewOffsets is the number of records up to which each is asked for by its offset.
+const fewOffsets = 128
+
+// Stored returns which of t's records within span, but for those in omit, have rows in a table, and how many rows of
+// theirs t has. A table of a refused insert is asked: an insert of an earlier attempt, of which no answer came, may have
+// been stored before the server began to refuse its rows, and an error of a materialized view leaves the rows of its
+// table.
+func (w *Writer) Stored(ctx context.Context, t *Tables, table string, span batch.Span, omit []int64) (offsets []int64, want int, err error) {
 	b := t.table(table)
-	from, to := b.within(span.First, span.Last)
-	if from == to {
+	rows := b.without(span.First, span.Last, omit)
+	if len(rows) == 0 {
 		return nil, 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.InsertTimeout)
 	defer cancel()
-	arrived := b.arrived.values[from:to]
+	asked, arrived := pick(b.offsets.values, rows), pick(b.arrived.values, rows)
 	query := "SELECT offset FROM " + quote(w.cfg.Database) + "." + quote(table) + ` WHERE topic = ? AND partition = ? AND offset BETWEEN ? AND ?
 		AND ingested_at >= fromUnixTimestamp64Milli(?) AND ingested_at <= fromUnixTimestamp64Milli(?)`
-	args := []any{span.Topic, span.Partition, span.First, span.Last, slices.Min(arrived), slices.Max(arrived)}
+	args := []any{span.Topic, span.Partition, asked[0], asked[len(asked)-1], slices.Min(arrived), slices.Max(arrived)}
 	if b.version != nil {
 		query += " AND row_version = ?"
 		args = append(args, t.version)
 	}
-	rows, err := w.conn.Query(ctx, query, args...)
+	if len(asked) <= fewOffsets {
+		query += " AND offset IN (?)"
+		args = append(args, asked)
+	}
+	answer, err := w.conn.Query(ctx, query, args...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("look for rows of a refused insert in %s: %w", table, err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	defer func() { err = errors.Join(err, answer.Close()) }()
+	for answer.Next() {
 		var offset int64
-		if err := rows.Scan(&offset); err != nil {
+		if err := answer.Scan(&offset); err != nil {
 			return nil, 0, fmt.Errorf("look for rows of a refused insert in %s: %w", table, err)
 		}
-		offsets = append(offsets, offset)
+		if _, ok := slices.BinarySearch(asked, offset); ok {
+			offsets = append(offsets, offset)
+		}
 	}
-	return offsets, to - from, rows.Err()
+	return offsets, len(asked), answer.Err()
 }
 
 // Acknowledged makes a Write or WritePart under span pass over a table of which Stored found all rows.

@@ -2,18 +2,48 @@ package clickhouse
 
 import "encoding/binary"
 
-// A part of a batch is inserted from the columns of the whole: nothing is decoded or encoded again.
+// A part of a batch is inserted from the columns of the whole: nothing is decoded again, and nothing is copied unless
+// rows within the part are left out.
 
-func (c *fixed[T]) slice(from, to int) column { return &fixed[T]{values: c.values[from:to]} }
+// run is the rows, the items or the bytes [from, to).
+type run struct{ from, to int }
 
-func (c *nullable[T]) slice(from, to int) column {
-	return &nullable[T]{nulls: c.nulls[from:to], values: c.values[from:to]}
+// count is the number of rows in ascending runs.
+func count(runs []run) (n int) {
+	for _, r := range runs {
+		n += r.to - r.from
+	}
+	return n
 }
 
-func (c *text) slice(from, to int) column {
-	start := skipTexts(c.encoded, from)
-	end := start + skipTexts(c.encoded[start:], to-from)
-	return &text{encoded: c.encoded[start:end], n: to - from}
+// pick is what stands in the runs, one after the other. It shares the memory of values where it can.
+func pick[T any](values []T, runs []run) []T {
+	if len(runs) == 1 {
+		return values[runs[0].from:runs[0].to]
+	}
+	out := make([]T, 0, count(runs))
+	for _, r := range runs {
+		out = append(out, values[r.from:r.to]...)
+	}
+	return out
+}
+
+func (c *fixed[T]) slice(rows []run) column { return &fixed[T]{values: pick(c.values, rows)} }
+
+func (c *nullable[T]) slice(rows []run) column {
+	return &nullable[T]{nulls: pick(c.nulls, rows), values: pick(c.values, rows)}
+}
+
+func (c *text) slice(rows []run) column {
+	bytes := make([]run, len(rows))
+	row, at := 0, 0
+	for i, r := range rows {
+		at += skipTexts(c.encoded[at:], r.from-row)
+		bytes[i].from = at
+		at += skipTexts(c.encoded[at:], r.to-r.from)
+		bytes[i].to, row = at, r.to
+	}
+	return &text{encoded: pick(c.encoded, bytes), n: count(rows)}
 }
 
 // skipTexts returns where the n-th value begins.
@@ -26,14 +56,20 @@ func skipTexts(encoded []byte, n int) (at int) {
 }
 
 // slice keeps the whole dictionary for many rows and makes a small one for few, whose block it would outweigh.
-func (c *dictionary) slice(from, to int) column {
-	if 4*(to-from) >= len(c.spans) {
-		return &dictionary{keys: c.keys[from*c.width : to*c.width], encoded: c.encoded, spans: c.spans, width: c.width}
+func (c *dictionary) slice(rows []run) column {
+	if 4*count(rows) >= len(c.spans) {
+		keys := make([]run, len(rows))
+		for i, r := range rows {
+			keys[i] = run{r.from * c.width, r.to * c.width}
+		}
+		return &dictionary{keys: pick(c.keys, keys), encoded: c.encoded, spans: c.spans, width: c.width}
 	}
 	out := &dictionary{}
-	for row := from; row < to; row++ {
-		s := c.spans[c.key(row)]
-		out.add(string(c.encoded[s.start:s.end]))
+	for _, r := range rows {
+		for row := r.from; row < r.to; row++ {
+			s := c.spans[c.key(row)]
+			out.add(string(c.encoded[s.start:s.end]))
+		}
 	}
 	return out
 }
@@ -49,77 +85,96 @@ func (c *dictionary) key(row int) uint32 {
 	}
 }
 
-// rebased returns the ends of the rows [from, to) counted from the first item of these rows, and their items.
-func rebased(ends []uint64, from, to int) (rows fixed[uint64], firstItem, endItem int) {
-	base := uint64(0)
-	if from > 0 {
-		base = ends[from-1]
+// rebased returns where the rows end, counted in the items that are left, and these items.
+func rebased(ends []uint64, rows []run) (out fixed[uint64], items []run) {
+	left := uint64(0)
+	for _, r := range rows {
+		base := uint64(0)
+		if r.from > 0 {
+			base = ends[r.from-1]
+		}
+		last := base
+		for _, end := range ends[r.from:r.to] {
+			out.add(left + end - base)
+			last = end
+		}
+		left += last - base
+		items = append(items, run{int(base), int(last)}) //nolint:gosec // counts
 	}
-	last := base
-	for _, end := range ends[from:to] {
-		rows.add(end - base)
-		last = end
-	}
-	return rows, int(base), int(last) //nolint:gosec // counts
+	return out, items
 }
 
-func (c *list) slice(from, to int) column {
-	ends, first, end := rebased(c.ends.values, from, to)
-	items, _ := c.items.slice(first, end).(*dictionary)
-	return &list{ends: ends, items: *items}
+func (c *list) slice(rows []run) column {
+	ends, items := rebased(c.ends.values, rows)
+	left, _ := c.items.slice(items).(*dictionary)
+	return &list{ends: ends, items: *left}
 }
 
-func (c *mapping[V]) slice(from, to int) column {
-	ends, first, end := rebased(c.ends.values, from, to)
-	keys, _ := c.keys.slice(first, end).(*dictionary)
-	return &mapping[column]{ends: ends, keys: *keys, values: c.values.slice(first, end)}
+func (c *mapping[V]) slice(rows []run) column {
+	ends, items := rebased(c.ends.values, rows)
+	keys, _ := c.keys.slice(items).(*dictionary)
+	return &mapping[column]{ends: ends, keys: *keys, values: c.values.slice(items)}
 }
 
-// bulkSlice is a run of values of a bulk column.
+// bulkSlice is some of the values of a bulk column.
 type bulkSlice struct {
 	plain
-	of         *bulk
-	start, end int // bytes
-	n          int
+	of   *bulk
+	runs []run // bytes
+	n    int
 }
 
-func (c *bulk) slice(from, to int) column {
-	start := c.skip(0, from)
-	return &bulkSlice{of: c, start: start, end: c.skip(start, to-from), n: to - from}
+func (c *bulk) slice(rows []run) column {
+	return (&bulkSlice{of: c, runs: []run{{0, int(c.bytes())}}, n: c.n}).slice(rows)
 }
 
-// skip returns where the n-th value after the byte at begins.
-func (c *bulk) skip(at, n int) int {
-	for range n {
-		length := uint64(0)
-		for shift := 0; ; shift += 7 {
-			b := c.chunks[at/chunkBytes][at%chunkBytes]
-			at++
-			length |= uint64(b&0x7f) << shift
-			if b < 0x80 {
-				break
-			}
+// next returns where the value after the one at a byte begins.
+func (c *bulk) next(at int) int {
+	length := uint64(0)
+	for shift := 0; ; shift += 7 {
+		b := c.chunks[at/chunkBytes][at%chunkBytes]
+		at++
+		length |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			return at + int(length) //nolint:gosec // written by addBytes
 		}
-		at += int(length) //nolint:gosec // written by addBytes
 	}
-	return at
 }
 
 func (c *bulkSlice) rows() int    { return c.n }
-func (c *bulkSlice) bytes() int64 { return int64(c.end - c.start) }
+func (c *bulkSlice) bytes() int64 { return int64(count(c.runs)) }
 func (c *bulkSlice) reset()       {}
 
 func (c *bulkSlice) parts(dst [][]byte) [][]byte {
-	for at := c.start; at < c.end; {
-		within := at % chunkBytes
-		end := min(chunkBytes, within+c.end-at)
-		dst = append(dst, c.of.chunks[at/chunkBytes][within:end])
-		at += end - within
+	for _, r := range c.runs {
+		for at := r.from; at < r.to; {
+			within := at % chunkBytes
+			end := min(chunkBytes, within+r.to-at)
+			dst = append(dst, c.of.chunks[at/chunkBytes][within:end])
+			at += end - within
+		}
 	}
 	return dst
 }
 
-func (c *bulkSlice) slice(from, to int) column {
-	start := c.of.skip(c.start, from)
-	return &bulkSlice{of: c.of, start: start, end: c.of.skip(start, to-from), n: to - from}
+func (c *bulkSlice) slice(rows []run) column {
+	out := &bulkSlice{of: c.of, n: count(rows)}
+	row := 0
+	for _, r := range c.runs {
+		for at := r.from; at < r.to && len(rows) > 0; row++ {
+			next := c.of.next(at)
+			if row >= rows[0].from && row < rows[0].to {
+				if last := len(out.runs) - 1; last >= 0 && out.runs[last].to == at {
+					out.runs[last].to = next
+				} else {
+					out.runs = append(out.runs, run{at, next})
+				}
+			}
+			for len(rows) > 0 && row+1 >= rows[0].to {
+				rows = rows[1:]
+			}
+			at = next
+		}
+	}
+	return out
 }

@@ -35,7 +35,7 @@ func (w *Writer) body(b *block, settings clickhousego.Settings) io.Reader {
 		parts = nil
 		from := 0
 		for _, to := range append(w.faults.Cut(b.rows()), b.rows()) {
-			parts, from = append(parts, b.slice(from, to).native()...), to
+			parts, from = append(parts, b.slice([]run{{from, to}}).native()...), to
 		}
 		settings["max_insert_block_size"], settings["input_format_parallel_parsing"] = 1, 1
 		settings["min_insert_block_size_rows"], settings["min_insert_block_size_bytes"] = 1, 1

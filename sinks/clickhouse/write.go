@@ -95,14 +95,15 @@ func (w *Writer) Write(ctx context.Context, t *Tables, span batch.Span) error {
 	return w.write(ctx, t, span, func(b *block) *block { return b })
 }
 
-// WritePart is Write for the rows of the records whose offsets the span covers. Tables that skip names are left out.
-func (w *Writer) WritePart(ctx context.Context, t *Tables, span batch.Span, skip func(table string) bool) error {
+// WritePart is Write for the rows of the records whose offsets the span covers but for those in omit, which ascends.
+// Tables that skip names are left out.
+func (w *Writer) WritePart(ctx context.Context, t *Tables, span batch.Span, omit []int64, skip func(table string) bool) error {
 	return w.write(ctx, t, span, func(b *block) *block {
-		from, to := b.within(span.First, span.Last)
-		if from == to || skip(b.name) {
+		rows := b.without(span.First, span.Last, omit)
+		if len(rows) == 0 || skip(b.name) {
 			return nil
 		}
-		return b.slice(from, to)
+		return b.slice(rows)
 	})
 }
 
@@ -137,7 +138,7 @@ func (w *Writer) WriteTable(ctx context.Context, t *Tables, table string, span b
 	if from == to {
 		return nil
 	}
-	return w.insert(ctx, b.slice(from, to), span)
+	return w.insert(ctx, b.slice([]run{{from, to}}), span)
 }
 
 func (w *Writer) insert(ctx context.Context, b *block, span batch.Span) error {

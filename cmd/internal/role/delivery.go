@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -23,11 +24,12 @@ const (
 // delivery makes one partition's tables durable, for the roles store and findings: first the dead letter topic, then
 // the tables, and when the server refuses rows, part by part until these stand alone. It is a stream.Stepwise.
 //
-// As long as the server takes the rows, a span is one step. A refusal divides it; every part is planned before it is
-// inserted, at the same offset with an earlier end, so its token is that of its own span and a successor goes on
-// where the plan says. Small groups around refused rows are inserted record by record; which of them the server
-// refused is fixed in the plan before anything is done about it, so that a crash, or a server that changed its mind,
-// cannot make both a row and a dead letter of a record. See note for what a plan says.
+// As long as the server takes the rows, a span is one step. Where it names a row that it refuses, the span is planned
+// again without that record. Where it names none, or too many, a refusal divides the span; every part is planned before
+// it is inserted, at the same offset with an earlier end, so its token is that of its own span and a successor goes on
+// where the plan says. The records left out, and small groups around refused rows, are inserted record by record; which
+// of them the server refused is fixed in the plan before anything is done about it, so that a crash, or a server that
+// changed its mind, cannot make both a row and a dead letter of a record. See note for what a plan says.
 //
 // Tables are inserted in a fixed order with calls first, so a record that calls refuses has no rows elsewhere. A record
 // that a later table refuses keeps the rows that it has by then; its dead letter says "partly_stored".
@@ -95,16 +97,15 @@ func (d *delivery) Advance(ctx context.Context, plan stream.Plan) (stream.Plan, 
 		return stream.Plan{}, err
 	}
 	for {
-		err := d.deps.Writer.WritePart(ctx, d.tables, plan.Span, n.skip(plan.Span))
+		err := d.deps.Writer.WritePart(ctx, d.tables, n.without(plan.Span), n.omitted, n.skip(plan.Span))
 		if err == nil {
-			d.pace.stored()
-			return d.behind(plan.Span, n), nil
+			return d.taken(plan.Span, n), nil
 		}
 		refusal := d.divisible(err)
 		if refusal == nil {
 			return stream.Plan{}, err
 		}
-		known, err := d.known(ctx, plan.Span, refusal)
+		known, err := d.known(ctx, plan.Span, n, refusal)
 		if err != nil {
 			return stream.Plan{}, err
 		}
@@ -150,8 +151,8 @@ func (d *delivery) divisible(err error) *clickhouse.Refusal {
 
 // known reports whether the rows that the server refuses to take are in the table already: an attempt of which no
 // answer came had stored them, or a view failed after them.
-func (d *delivery) known(ctx context.Context, span batch.Span, refusal *clickhouse.Refusal) (bool, error) {
-	stored, want, err := d.deps.Writer.Stored(ctx, d.tables, refusal.Table, span)
+func (d *delivery) known(ctx context.Context, span batch.Span, n note, refusal *clickhouse.Refusal) (bool, error) {
+	stored, want, err := d.deps.Writer.Stored(ctx, d.tables, refusal.Table, span, n.omitted)
 	switch {
 	case err != nil:
 		return false, err
@@ -162,12 +163,27 @@ func (d *delivery) known(ctx context.Context, span batch.Span, refusal *clickhou
 		return false, fmt.Errorf("table %s holds %d of the %d rows of offsets %d to %d and refuses the others; drop what refuses them until they are stored: %w",
 			refusal.Table, len(stored), want, span.First, span.Last, refusal)
 	}
-	d.tables.Acknowledged(refusal.Table, span)
+	d.tables.Acknowledged(refusal.Table, n.without(span))
 	return true, nil
+}
+
+// taken is the plan after the server took a span: first the records that were left out of it, then what is behind.
+func (d *delivery) taken(span batch.Span, n note) stream.Plan {
+	d.pace.stored()
+	if len(between(n.omitted, span.First, span.Last)) == 0 {
+		return d.behind(span, n)
+	}
+	n.singly, n.apart = true, true
+	return stream.Plan{Span: span, Note: n.format(span)}
 }
 
 // divide plans a smaller step at the same offset.
 func (d *delivery) divide(span batch.Span, n note, refusal *clickhouse.Refusal) stream.Plan {
+	if d.omissible(span, n, refusal) {
+		at, _ := slices.BinarySearch(n.omitted, refusal.Offset)
+		n.omitted = slices.Insert(n.omitted, at, refusal.Offset)
+		return stream.Plan{Span: span, Note: n.format(span)}
+	}
 	for _, table := range d.tables.Holding(span) {
 		if table == refusal.Table {
 			break
@@ -182,12 +198,23 @@ func (d *delivery) divide(span batch.Span, n note, refusal *clickhouse.Refusal) 
 	return stream.Plan{Span: part, Note: n.format(part)}
 }
 
+// omissible reports whether the record of which the server complains can be left out: its first table refuses it, so
+// that it is stored nowhere.
+func (d *delivery) omissible(span batch.Span, n note, refusal *clickhouse.Refusal) bool {
+	records := between(d.tables.Offsets(), span.First, span.Last)
+	if _, found := slices.BinarySearch(records, refusal.Offset); !found || len(records) < 2 || n.omits(refusal.Offset) {
+		return false
+	}
+	first := d.tables.Holding(span)[0]
+	return first == refusal.Table && !n.skip(span)(first) && d.pace.sparse(d.tables.Offsets(), n.omitted, refusal.Offset)
+}
+
 // behind is the plan after a span that is durable.
 func (d *delivery) behind(span batch.Span, n note) stream.Plan {
 	next := span
 	next.First = span.Last + 1
 	limit := d.end
-	n = note{done: n.done}
+	n = note{done: n.done, omitted: between(n.omitted, next.First, math.MaxInt64-1)}
 	for table, through := range n.done {
 		if through < next.First {
 			delete(n.done, table)

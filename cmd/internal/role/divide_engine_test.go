@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // among says which of n envelopes are bad: the answers of these calls.
@@ -29,6 +31,8 @@ func testRefused(t *testing.T, s *suite) {
 		tables []string
 		partly string
 	}{
+		"far from each other":          {700, among(60, 200, 201, 349), []string{"calls"}, ""},
+		"more than are left out":       {1400, func(i int) bool { return i%74 == 1 }, []string{"calls"}, ""},
 		"one":                          {700, among(171), []string{"calls"}, ""},
 		"three":                        {700, among(0, 170, 349), []string{"calls"}, ""},
 		"neighbours":                   {400, among(10, 11, 12, 13, 14, 15, 40, 41), []string{"calls"}, ""},
@@ -51,6 +55,33 @@ func testRefused(t *testing.T, s *suite) {
 			}
 			t.Log(sc.inserts(), "inserts")
 		})
+	}
+}
+
+// testRefusedByTwo has calls refuse one record and payloads another of the same span, which is divided without the first.
+func testRefusedByTwo(t *testing.T, s *suite) {
+	sc := newScene(t, s)
+	sc.produce(500, among())
+	sc.exec("ALTER TABLE {db}.calls ADD CONSTRAINT no_poison CHECK offset NOT IN (101, 401)")
+	sc.exec("ALTER TABLE {db}.payloads ADD CONSTRAINT no_poison CHECK offset NOT IN (201, 203, 350)")
+	sc.run(nil)
+	control := sc.control()
+	for table, lacks := range map[string][]int64{"calls": {101, 401}, "payloads": {101, 201, 203, 350, 401}, "envelopes": {101, 201, 203, 350, 401}} {
+		where := "NOT " + offsetsIn(lacks)
+		if diff := cmp.Diff(control.dump(table, where), sc.dump(table, where)); diff != "" {
+			t.Errorf("%s (-want +got):\n%.2000s", table, diff)
+		}
+		if table != "envelopes" && len(sc.dump(table, offsetsIn(lacks))) != 0 {
+			t.Errorf("%s has rows of refused records", table)
+		}
+	}
+	var got []string
+	query := "SELECT groupArray(concat(toString(offset), ' ', reason)) FROM (SELECT offset, reason FROM " + sc.cfg.Database + ".dead_letters WHERE stage = 'sink' ORDER BY offset)"
+	if err := s.conn.QueryRow(t.Context(), query).Scan(&got); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"101 violated_constraint", "201 partly_stored", "203 partly_stored", "350 violated_constraint", "401 violated_constraint"}; !slices.Equal(got, want) {
+		t.Errorf("dead letters are %v, want %v", got, want)
 	}
 }
 

@@ -13,13 +13,17 @@ import (
 // note is what the plan of a divided batch says beside its span, in the form "d=calls:99,payloads:99;s;r=3x1.469.calls.":
 //
 //	d  tables whose rows are stored up to an offset, under plans that were committed before
+//	o  records, counted from the span's first, that are left out: their first table refused them, they are stored nowhere
 //	s  the records of the span are inserted one by one
+//	a  as s for those that were left out; the others of the span are stored
 //	r  which of them the server refused, fixed: runs of count records from an offset counted from the span's first
 type note struct {
-	done   map[string]int64
-	singly bool
-	fixed  bool // refused is decided
-	refuse []refused
+	done    map[string]int64
+	omitted []int64 // offsets, ascending; some may be behind the span
+	singly  bool
+	apart   bool // singly, and only those omitted
+	fixed   bool // refuse is decided
+	refuse  []refused
 }
 
 // refused is a record of which the server refuses a row.
@@ -39,7 +43,17 @@ func (n note) format(span batch.Span) string {
 		}
 		parts = append(parts, "d="+strings.Join(done, ","))
 	}
-	if n.singly {
+	if len(n.omitted) > 0 {
+		var deltas []string
+		for _, offset := range n.omitted {
+			deltas = append(deltas, strconv.FormatInt(offset-span.First, 10))
+		}
+		parts = append(parts, "o="+strings.Join(deltas, ","))
+	}
+	switch {
+	case n.apart:
+		parts = append(parts, "a")
+	case n.singly:
 		parts = append(parts, "s")
 	}
 	if n.fixed {
@@ -81,8 +95,12 @@ func parseNote(text string, span batch.Span) (note, error) {
 		switch key, value, _ := strings.Cut(part, "="); key {
 		case "d":
 			err = n.parseDone(value)
+		case "o":
+			err = n.parseOmitted(span, value)
 		case "s":
 			n.singly = true
+		case "a":
+			n.singly, n.apart = true, true
 		case "r":
 			n.fixed = true
 			n.refuse, err = parseRefused(span, value)
@@ -104,6 +122,18 @@ func (n *note) parseDone(text string) error {
 			return fmt.Errorf("%q is no table with an offset", entry)
 		}
 		n.done[table] = value
+	}
+	return nil
+}
+
+func (n *note) parseOmitted(span batch.Span, text string) error {
+	for _, entry := range strings.Split(text, ",") {
+		delta, err := strconv.ParseInt(entry, 10, 64)
+		offset := span.First + delta
+		if err != nil || delta < 0 || len(n.omitted) > 0 && offset <= n.omitted[len(n.omitted)-1] || len(n.omitted) == maxOmitted {
+			return fmt.Errorf("%q is no record to leave out", entry)
+		}
+		n.omitted = append(n.omitted, offset)
 	}
 	return nil
 }
@@ -131,10 +161,25 @@ func parseRefused(span batch.Span, text string) (all []refused, err error) {
 	return all, nil
 }
 
-// skip says which tables are complete for the span.
+// skip says which tables are complete for the span, but for the records that are left out.
 func (n note) skip(span batch.Span) func(table string) bool {
 	return func(table string) bool {
 		through, ok := n.done[table]
 		return ok && through >= span.Last
 	}
+}
+
+// omits reports whether a record is left out.
+func (n note) omits(offset int64) bool {
+	_, found := slices.BinarySearch(n.omitted, offset)
+	return found
+}
+
+// without is the span with the part of the token of its records but for those left out, of which there are more with
+// every plan.
+func (n note) without(span batch.Span) batch.Span {
+	if left := between(n.omitted, span.First, span.Last); len(left) > 0 {
+		span.Part = partWithout + strconv.Itoa(len(left))
+	}
+	return span
 }

@@ -11,6 +11,8 @@ const (
 	maxGroup   = 128 // records inserted one by one; what became of them must fit a plan's note
 	blindGroup = 8   // where the server does not say which row it refuses
 	dense      = 4   // records between two groups below which the next one is larger
+	maxOmitted = 16  // records left out of a span; each costs an insert that fails
+	sparseFrom = 32  // records between two bad ones from which on the next one is left out
 )
 
 // pace decides how a refused batch is divided. It decides about speed only: every division leads to the same rows.
@@ -80,6 +82,19 @@ func (p *pace) groupFrom(offsets, records []int64, limit int64, named bool) int6
 		p.groupEnd = records[size-1]
 	}
 	return p.groupEnd
+}
+
+// sparse reports whether the record of a complaint stands far enough from the bad ones before it to be left out. Where
+// they are close, groups are faster.
+func (p *pace) sparse(offsets, omitted []int64, complaint int64) bool {
+	at, _ := slices.BinarySearch(omitted, complaint)
+	switch {
+	case len(omitted) >= maxOmitted:
+		return false
+	case at > 0 && len(between(offsets, omitted[at-1]+1, complaint-1)) < sparseFrom:
+		return false
+	}
+	return p.group == 0 || len(between(offsets, p.groupEnd+1, complaint-1)) >= sparseFrom
 }
 
 // stored notes that a part was taken.

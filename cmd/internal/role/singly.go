@@ -15,6 +15,7 @@ import (
 
 // Parts of the tokens of a group.
 const (
+	partWithout  = "o" // followed by a number: a span without as many records
 	partSingle   = "s" // one record, inserted alone; or the dead letters of a group
 	partRejected = "r" // one rejected envelope, where the server refused one of the group's
 	partBare     = "b" // the same with little in it, where the server refused the full row
@@ -25,10 +26,10 @@ const (
 func (d *delivery) singly(ctx context.Context, span batch.Span, n note) (stream.Plan, error) {
 	gone := map[int64]bool{}
 	for _, table := range d.tables.Holding(span) {
-		if table == tableLetters || n.skip(span)(table) {
+		if table == tableLetters {
 			continue
 		}
-		refusals, err := d.insertEach(ctx, span, table, gone)
+		refusals, err := d.insertEach(ctx, span, n, table, gone)
 		if err != nil {
 			return stream.Plan{}, err
 		}
@@ -39,11 +40,20 @@ func (d *delivery) singly(ctx context.Context, span batch.Span, n note) (stream.
 	return stream.Plan{Span: span, Note: n.format(span)}, nil
 }
 
+// group are the records of a span that is inserted one by one.
+func (d *delivery) group(span batch.Span, n note) []int64 {
+	if n.apart {
+		return between(n.omitted, span.First, span.Last)
+	}
+	return between(d.tables.Offsets(), span.First, span.Last)
+}
+
 // insertEach inserts one table's rows record by record. gone are the records that have been refused so far.
-func (d *delivery) insertEach(ctx context.Context, span batch.Span, table string, gone map[int64]bool) (refusals []refused, err error) {
-	for _, offset := range between(d.tables.Offsets(), span.First, span.Last) {
+func (d *delivery) insertEach(ctx context.Context, span batch.Span, n note, table string, gone map[int64]bool) (refusals []refused, err error) {
+	stored := n.skip(span)(table)
+	for _, offset := range d.group(span, n) {
 		single := batch.Span{Topic: span.Topic, Partition: span.Partition, First: offset, Last: offset, Part: partSingle}
-		if gone[offset] || d.rejected(single) {
+		if gone[offset] || d.rejected(single) || stored && !n.omits(offset) {
 			continue
 		}
 		err := d.deps.Writer.WriteTable(ctx, d.tables, table, single)
@@ -60,11 +70,12 @@ func (d *delivery) insertEach(ctx context.Context, span batch.Span, table string
 	if len(refusals) == 0 {
 		return nil, nil
 	}
-	stored, _, err := d.deps.Writer.Stored(ctx, d.tables, table, span)
+	span.First, span.Last = refusals[0].offset, refusals[len(refusals)-1].offset
+	found, _, err := d.deps.Writer.Stored(ctx, d.tables, table, span, nil)
 	if err != nil {
 		return nil, err
 	}
-	refusals = slices.DeleteFunc(refusals, func(r refused) bool { return slices.Contains(stored, r.offset) })
+	refusals = slices.DeleteFunc(refusals, func(r refused) bool { return slices.Contains(found, r.offset) })
 	for _, r := range refusals {
 		gone[r.offset] = true
 	}
@@ -149,7 +160,7 @@ func (d *delivery) collect(ctx context.Context, span batch.Span, n note) (*aside
 	for i := range n.refuse {
 		wanted[n.refuse[i].offset] = &n.refuse[i]
 	}
-	for _, offset := range between(d.tables.Offsets(), span.First, span.Last) {
+	for _, offset := range d.group(span, n) {
 		if d.rejected(batch.Span{First: offset, Last: offset}) {
 			wanted[offset] = nil
 		}
@@ -190,7 +201,7 @@ func (d *delivery) writeAside(ctx context.Context, a *aside) error {
 		return err
 	}
 	// Which rows, in which of two forms, were stored before a crash only the table knows.
-	stored, want, err := d.deps.Writer.Stored(ctx, a.tables, tableEnvelopes, group)
+	stored, want, err := d.deps.Writer.Stored(ctx, a.tables, tableEnvelopes, group, nil)
 	if err != nil || len(stored) == want {
 		return err
 	}

@@ -43,6 +43,7 @@ func TestStoreTables_OnARealEngine(t *testing.T) {
 		"findings and dead letters":                   testFindings,
 		"every offset becomes a row or a dead letter": testStoreRole,
 		"refused rows stand alone as dead letters":    testRefused,
+		"rows refused by two tables":                  testRefusedByTwo,
 		"a crash inside a division changes nothing":   testRefusedCrash,
 		"refused rows that are accepted later":        testRefusedThenAccepted,
 		"stored rows that are refused later":          testStoredThenRefused,
