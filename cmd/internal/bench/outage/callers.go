@@ -35,7 +35,7 @@ func startCallers(ctx context.Context, cfg config, s *scene) *callers {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &callers{cancel: cancel, times: map[string]*[len(phases)][]time.Duration{}, failed: map[string]*[len(phases)]int{}}
 	body := question(cfg.size)
-	for i, t := range []struct{ name, base string }{{"tap", s.tapURL}, {"plain", s.plainURL}} {
+	for i, t := range []struct{ name, base string }{{"tap", s.tap.URL}, {"plain", s.plainURL}} {
 		c.times[t.name], c.failed[t.name] = new([len(phases)][]time.Duration), new([len(phases)]int)
 		client := &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512}}
 		c.wait.Go(func() { c.target(ctx, t.name, t.base, client, body, cfg.rate, uint64(i)) })

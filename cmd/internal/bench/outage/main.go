@@ -17,6 +17,8 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/bench/tapscene"
 )
 
 // config is one run.
@@ -34,7 +36,7 @@ type config struct {
 var errExpectation = errors.New("expectation not met")
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == roleFlag {
+	if len(os.Args) > 2 && os.Args[1] == tapscene.RoleFlag {
 		if err := runRole(os.Args[2], os.Args[3:]); err != nil {
 			fmt.Fprintln(os.Stderr, "outage:", os.Args[2], err)
 			os.Exit(1)
@@ -63,13 +65,13 @@ func main() {
 	os.Exit(1)
 }
 
-func run(ctx context.Context, cfg config) error {
+func run(ctx context.Context, cfg config) (err error) {
 	debug.SetGCPercent(400) // the callers' collector is not what is measured
 	s, err := startScene(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	callers := startCallers(ctx, cfg, s)
 	defer callers.stop()
 	fmt.Printf("%d calls/s of %d bytes through the tap (%s) and through a plain proxy; Kafka away for %v\n\n", cfg.rate, cfg.size, cfg.durability, cfg.down)
@@ -77,14 +79,14 @@ func run(ctx context.Context, cfg config) error {
 	if err := s.watch(ctx, cfg, callers, "before", cfg.around); err != nil {
 		return err
 	}
-	if err := s.killBroker(); err != nil {
-		return err
+	if err := s.broker.Kill(); err != nil {
+		return fmt.Errorf("kill broker: %w", err)
 	}
 	callers.enter("away")
 	if err := s.watch(ctx, cfg, callers, "away", cfg.down); err != nil {
 		return err
 	}
-	if err := s.startBroker(); err != nil {
+	if err := s.startBroker(s.broker.Addr); err != nil {
 		return err
 	}
 	back := time.Now()
@@ -101,7 +103,7 @@ func run(ctx context.Context, cfg config) error {
 	}
 	callers.stop()
 	callers.print()
-	if err := s.stopTap(); err != nil {
+	if err := s.tap.Stop(); err != nil {
 		return fmt.Errorf("%w: the tap did not end cleanly: %w", errExpectation, err)
 	}
 	return s.verify(ctx, callers.served())

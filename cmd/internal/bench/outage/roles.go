@@ -1,28 +1,18 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
-	"github.com/modeltrail/modeltrail/ingest/tap"
-	"github.com/modeltrail/modeltrail/schemas/event"
+	"github.com/modeltrail/modeltrail/cmd/internal/bench/tapscene"
 )
 
-const roleFlag = "-role"
-
-// runRole is one child process: it prints its address and serves until its standard input closes.
+// runRole is one child process.
 func runRole(role string, args []string) error {
 	switch role {
 	case "provider":
@@ -30,52 +20,17 @@ func runRole(role string, args []string) error {
 		if err != nil {
 			return err
 		}
-		return serve(provider(size))
+		return tapscene.Serve(provider(size))
 	case "plain":
-		target, err := url.Parse(args[0])
-		if err != nil {
-			return err
-		}
-		return serve(&httputil.ReverseProxy{
-			Rewrite: func(pr *httputil.ProxyRequest) {
-				pr.SetURL(target)
-				pr.Out.URL.Path = strings.TrimPrefix(pr.In.URL.Path, "/bench")
-			},
-			Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512},
-			ErrorLog:  log.New(io.Discard, "", 0),
-		})
+		return tapscene.Plain(args[0])
 	case "broker":
 		port, err := strconv.Atoi(args[1])
 		if err != nil {
 			return err
 		}
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(args[0]), kfake.SeedTopics(2, event.TopicEnvelopes))
-		if err != nil {
-			return err
-		}
-		defer cluster.Close()
-		fmt.Println(cluster.ListenAddrs()[0])
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		return nil
+		return tapscene.Broker(kfake.Ports(port), kfake.DataDir(args[0]))
 	}
 	return fmt.Errorf("unknown role %q", role)
-}
-
-func serve(h http.Handler) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	server := tap.NewServer(context.Background(), h) // the same server for all, so that only the proxies differ
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		_ = server.Close()
-	}()
-	fmt.Println(l.Addr().String())
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }
 
 // provider answers every call with a completion of the given size.

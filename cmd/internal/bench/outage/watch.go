@@ -33,15 +33,15 @@ func (s *scene) watch(ctx context.Context, cfg config, c *callers, phase string,
 }
 
 func (s *scene) line(c *callers, phase string, after time.Duration) error {
-	peak, now, err := s.memory()
+	peak, now, err := s.tap.Memory()
 	if err != nil {
 		return err
 	}
-	bytes, err := s.metric("modeltrail_spool_bytes")
+	bytes, err := s.tap.Metric("modeltrail_spool_bytes")
 	if err != nil {
 		return err
 	}
-	inFlight, err := s.metric("modeltrail_publish_in_flight_envelopes")
+	inFlight, err := s.tap.Metric("modeltrail_publish_in_flight_envelopes")
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (s *scene) line(c *callers, phase string, after time.Duration) error {
 func (s *scene) awaitDrained(ctx context.Context, cfg config, c *callers) (time.Duration, error) {
 	begun, said := time.Now(), time.Now()
 	for {
-		waiting, err := s.metric("modeltrail_publish_in_flight_envelopes")
+		waiting, err := s.tap.Metric("modeltrail_publish_in_flight_envelopes")
 		if err != nil {
 			return 0, err
 		}
@@ -86,7 +86,7 @@ type found struct {
 
 // verify reads the whole topic.
 func (s *scene) verify(ctx context.Context, served []string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.brokerAddr), kgo.ConsumeTopics(event.TopicEnvelopes), kgo.FetchMaxWait(200*time.Millisecond))
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.broker.Addr), kgo.ConsumeTopics(event.TopicEnvelopes), kgo.FetchMaxWait(200*time.Millisecond))
 	if err != nil {
 		return err
 	}

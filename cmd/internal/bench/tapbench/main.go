@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"time"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/bench/tapscene"
 )
 
 // config is one run.
@@ -31,7 +34,7 @@ type config struct {
 }
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == roleFlag {
+	if len(os.Args) > 2 && os.Args[1] == tapscene.RoleFlag {
 		if err := runRole(os.Args[2], os.Args[3:]); err != nil {
 			fmt.Fprintln(os.Stderr, "tapbench:", os.Args[2], err)
 			os.Exit(1)
@@ -58,13 +61,13 @@ func main() {
 }
 
 // run measures and prints.
-func run(ctx context.Context, out io.Writer, cfg config) error {
+func run(ctx context.Context, out io.Writer, cfg config) (err error) {
 	debug.SetGCPercent(400) // the client's collector is not what is measured
 	s, err := startScene(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	table := newTable(out)
 	for _, l := range loads(cfg) {
 		samples, err := measure(ctx, s, cfg, l)

@@ -1,84 +1,30 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
-
-	"github.com/modeltrail/modeltrail/ingest/tap"
-	"github.com/modeltrail/modeltrail/schemas/event"
+	"github.com/modeltrail/modeltrail/cmd/internal/bench/tapscene"
 )
 
-const (
-	roleFlag = "-role"
-	frames   = 64
-)
+const frames = 64
 
-// runRole is one child process: it prints its address and serves until its standard input closes.
+// runRole is one child process.
 func runRole(role string, args []string) error {
 	switch role {
 	case "provider":
-		return serve(provider(bodies()))
+		return tapscene.Serve(provider(bodies()))
 	case "plain":
-		target, err := url.Parse(args[0])
-		if err != nil {
-			return err
-		}
-		proxy := &httputil.ReverseProxy{
-			Rewrite: func(pr *httputil.ProxyRequest) {
-				pr.SetURL(target)
-				pr.Out.URL.Path = strings.TrimPrefix(pr.In.URL.Path, "/bench")
-			},
-			Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512},
-			ErrorLog:  log.New(io.Discard, "", 0),
-		}
-		return serve(proxy)
+		return tapscene.Plain(args[0])
 	case "broker":
-		// A broker has machines of its own. Here it gets what the others leave, so that its work is not the tap's latency.
-		if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19); err != nil {
-			return fmt.Errorf("lower the broker's priority: %w", err)
-		}
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, event.TopicEnvelopes))
-		if err != nil {
-			return err
-		}
-		defer cluster.Close()
-		fmt.Println(cluster.ListenAddrs()[0])
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		return nil
+		return tapscene.Broker()
 	}
 	return fmt.Errorf("unknown role %q", role)
-}
-
-func serve(h http.Handler) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	server := tap.NewServer(context.Background(), h) // the same server for all, so that only the proxies differ
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		_ = server.Close()
-	}()
-	fmt.Println(l.Addr().String())
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }
 
 // bodies are chat completions of about the asked sizes, made of words as prose is.

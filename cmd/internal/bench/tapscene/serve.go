@@ -1,0 +1,73 @@
+package tapscene
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/modeltrail/modeltrail/ingest/tap"
+	"github.com/modeltrail/modeltrail/schemas/event"
+)
+
+// Serve is a role that answers with h. All servers of a benchmark are made alike, so that only the proxies differ.
+func Serve(h http.Handler) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := tap.NewServer(context.Background(), h)
+	go func() {
+		untilClosed()
+		_ = server.Close()
+	}()
+	fmt.Println(l.Addr().String())
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Plain is a role: the reverse proxy of the standard library in front of a provider, without a tap.
+func Plain(provider string) error {
+	target, err := url.Parse("http://" + provider)
+	if err != nil {
+		return err
+	}
+	return Serve(&httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(target)
+			pr.Out.URL.Path = strings.TrimPrefix(pr.In.URL.Path, "/bench")
+		},
+		Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512},
+		ErrorLog:  log.New(io.Discard, "", 0),
+	})
+}
+
+// Broker is a role: an embedded broker with the topic of envelopes. A broker has machines of its own; here it gets what
+// the others leave, so that its work is not the tap's latency.
+func Broker(opts ...kfake.Opt) error {
+	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19); err != nil {
+		return fmt.Errorf("lower the broker's priority: %w", err)
+	}
+	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(2, event.TopicEnvelopes)}, opts...)...)
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	fmt.Println(cluster.ListenAddrs()[0])
+	untilClosed()
+	return nil
+}
+
+func untilClosed() { _, _ = io.Copy(io.Discard, os.Stdin) }
