@@ -108,6 +108,21 @@ func (w *Writer) writeTruncated(ctx context.Context, rec *kgo.Record) error {
 	return w.client.ProduceSync(ctx, short).FirstErr()
 }
 
+// Cause reads why a record of the dead letter topic is there; stage is "" for one that is no letter.
+func Cause(rec *kgo.Record) (stage, reason, detail string) {
+	for _, h := range rec.Headers {
+		switch h.Key {
+		case HeaderStage:
+			stage = string(h.Value)
+		case HeaderReason:
+			reason = string(h.Value)
+		case HeaderDetail:
+			detail = string(h.Value)
+		}
+	}
+	return stage, reason, detail
+}
+
 func (w *Writer) record(r *batch.Reject) *kgo.Record {
 	rec := &kgo.Record{Topic: w.set.Topic, Key: r.Key, Value: r.Value}
 	rec.Headers = make([]kgo.RecordHeader, 0, len(r.Headers)+8)

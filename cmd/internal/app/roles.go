@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -12,6 +13,7 @@ import (
 	"github.com/modeltrail/modeltrail/cmd/internal/history"
 	"github.com/modeltrail/modeltrail/cmd/internal/kafka"
 	"github.com/modeltrail/modeltrail/cmd/internal/role"
+	"github.com/modeltrail/modeltrail/ingest/receive"
 	"github.com/modeltrail/modeltrail/processors/stream"
 	"github.com/modeltrail/modeltrail/sinks/clickhouse"
 	"github.com/modeltrail/modeltrail/sinks/dlq"
@@ -28,7 +30,8 @@ func (p *Process) dial(opts ...kgo.Opt) (*kgo.Client, error) {
 	return kafka.NewClient(p.Config.Kafka, p.Log, opts...)
 }
 
-// Store prepares the role store: envelopes and findings to ClickHouse. It needs the migrated tables.
+// Store prepares the role store: envelopes, findings, statements and dead letters to ClickHouse. It needs the migrated
+// tables.
 func (p *Process) Store(ctx context.Context) ([]Role, error) {
 	conn, err := p.clickhouse(ctx)
 	if err != nil {
@@ -78,11 +81,21 @@ func (p *Process) Store(ctx context.Context) ([]Role, error) {
 	if err != nil {
 		return nil, err
 	}
+	foreign, err := role.NewLetters(deps, func(stage string) bool {
+		return stage == receive.Stage || strings.HasPrefix(stage, role.StageAlert)
+	})
+	if err != nil {
+		return nil, err
+	}
+	lettered, err := p.consumer("letters", p.Config.Store.Letters, p.Config.Kafka.Topics.DeadLetters, foreign)
+	if err != nil {
+		return nil, err
+	}
 	proof, err := p.completeness(ctx, conn, deps)
 	if err != nil {
 		return nil, err
 	}
-	return append([]Role{store, found}, proof...), nil
+	return append([]Role{store, found, lettered}, proof...), nil
 }
 
 // checkServer refuses a server on which a repeated insert could double rows. The windows must be those that the
@@ -91,7 +104,7 @@ func (p *Process) checkServer(ctx context.Context, conn driver.Conn, database st
 	if err := clickhouse.CheckSettings(ctx, conn); err != nil {
 		return err
 	}
-	tables := slices.Concat(role.StoreTables(), role.FindingsTables(), role.SourcesTables())
+	tables := slices.Concat(role.StoreTables(), role.FindingsTables(), role.SourcesTables(), role.LettersTables())
 	slices.Sort(tables)
 	asked := clickhouse.Guarantee{Window: p.Config.Schema.DeduplicationWindow, Seconds: p.Config.Schema.DeduplicationWindowSeconds}
 	err := clickhouse.CheckGuarantee(ctx, conn, database, asked, slices.Compact(tables)...)

@@ -73,6 +73,7 @@ type Store struct {
 	Envelopes stream.Config `yaml:"envelopes" json:"envelopes" jsonschema_description:"Consumption of the envelopes topic."`
 	Findings  stream.Config `yaml:"findings" json:"findings" jsonschema_description:"Consumption of the findings topic."`
 	Sources   stream.Config `yaml:"sources" json:"sources" jsonschema_description:"Consumption of the topic of sources' statements."`
+	Letters   stream.Config `yaml:"letters" json:"letters" jsonschema_description:"Consumption of the dead letter topic, for letters of the receiver and of alert sinks."`
 }
 
 // Default returns the configuration that an empty file means.
@@ -90,12 +91,14 @@ func Default() Config {
 }
 
 func defaultStore() Store {
-	s := Store{Envelopes: stream.DefaultConfig(), Findings: stream.DefaultConfig(), Sources: stream.DefaultConfig()}
+	s := Store{Envelopes: stream.DefaultConfig(), Findings: stream.DefaultConfig(), Sources: stream.DefaultConfig(), Letters: stream.DefaultConfig()}
 	s.Envelopes.Group = "modeltrail.store"
 	s.Findings.Group = "modeltrail.findings"
 	s.Findings.MaxBatchRows = 1000
 	s.Sources.Group = "modeltrail.sources"
 	s.Sources.MaxBatchRows = 1000
+	s.Letters.Group = "modeltrail.letters"
+	s.Letters.MaxBatchRows = 1000
 	return s
 }
 
@@ -116,7 +119,7 @@ func (c Config) Validate() error {
 		key string
 		cfg stream.Config
 	}{
-		{"store.envelopes", c.Store.Envelopes}, {"store.findings", c.Store.Findings}, {"store.sources", c.Store.Sources}, {"enrich.stream", c.Enrich.Stream},
+		{"store.envelopes", c.Store.Envelopes}, {"store.findings", c.Store.Findings}, {"store.sources", c.Store.Sources}, {"store.letters", c.Store.Letters}, {"enrich.stream", c.Enrich.Stream},
 		{"detect.stream", c.Detect.Stream}, {"alert.stream", c.Alert.Stream},
 	} {
 		s.cfg.Topics = []string{"set by the role"}

@@ -26,6 +26,9 @@ const (
 	SinkJSONL   = "jsonl"
 )
 
+// StageAlert begins the stage of a dead letter that a sink gave up on; the sink's name follows.
+const StageAlert = "alert."
+
 // AlertConfig is the section `alert` of the configuration.
 type AlertConfig struct {
 	Stream stream.Config     `yaml:"stream" json:"stream" jsonschema_description:"Consumption of the findings topic; each sink is a consumer group of its own, named <group>.<sink>."`

@@ -118,7 +118,7 @@ func (b *alertBatch) Reset() {
 // giveUp keeps a finding that this sink will not get: its original record goes to the dead letter topic, from where
 // it can be produced again.
 func (s *alertSink) giveUp(ctx context.Context, rec *kgo.Record, reason string, cause error) error {
-	reject := newReject(rec, "alert."+s.cfg.Name, reason, cause.Error())
+	reject := newReject(rec, StageAlert+s.cfg.Name, reason, cause.Error())
 	if err := s.set.DeadLetters.Write(ctx, []batch.Reject{reject}); err != nil {
 		return err
 	}

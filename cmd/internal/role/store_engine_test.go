@@ -55,6 +55,7 @@ func TestStoreTables_OnARealEngine(t *testing.T) {
 		"start checks":                                testStartChecks,
 		"a broken guarantee is noticed":               testFaults,
 		"refused findings":                            testFindingsRefused,
+		"letters of programs without ClickHouse":      testForeignLetters,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}
