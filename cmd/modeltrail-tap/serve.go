@@ -21,7 +21,7 @@ var errServe = errors.New("could not serve")
 
 // serve runs until ctx ends, then drains.
 func serve(ctx context.Context, cfg Config, log zerolog.Logger) error {
-	tapserver.LimitMemory(cfg.Tap, cfg.Publish)
+	tapserver.Tune(cfg.Tap, cfg.Publish)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	deliveries := &ledger.Deliveries{Topic: cfg.Kafka.Topics.Envelopes}

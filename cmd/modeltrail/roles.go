@@ -23,7 +23,7 @@ modeltrail-tap is the same as a small binary of its own.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withProcess(cmd, nil, func(ctx context.Context, p *app.Process) error {
-				tapserver.LimitMemory(p.Config.Tap, p.Config.Publish)
+				tapserver.Tune(p.Config.Tap, p.Config.Publish)
 				role, _, err := p.Tap(ctx)
 				if err != nil {
 					return err

@@ -2,12 +2,18 @@ package background
 
 import (
 	"runtime"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// Yield binds the goroutine to its thread for good and gives that thread the lowest priority: where a call and the
-// audit want the same processor, the kernel gives it to the call. The thread ends with the goroutine.
+// Yield binds the goroutine to its thread for good and leaves that thread only what no other wants of the processors
+// (SCHED_IDLE): a call that wakes up takes the processor at once, where a thread that is merely nice would first run to
+// the end of its slice of milliseconds. Where the kernel refuses that, the thread gets the lowest priority. The thread
+// ends with the goroutine.
 func Yield() {
 	runtime.LockOSThread()
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19) // of this thread; a refusal costs only the preference
+	idle := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
+	if unix.SchedSetAttr(0, &idle, 0) != nil {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 19) // of this thread; a refusal costs only the preference
+	}
 }

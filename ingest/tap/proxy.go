@@ -20,7 +20,7 @@ import (
 type Proxy struct {
 	tap        *Tap
 	transports map[*route]*http.Transport
-	buffers    bufferPool
+	buffers    bufferPools
 	quiet      *log.Logger
 }
 
@@ -28,7 +28,6 @@ type Proxy struct {
 // configuration toward providers, for example with a private authority.
 func NewProxy(t *Tap, upstream *tls.Config) *Proxy {
 	p := &Proxy{tap: t, transports: map[*route]*http.Transport{}, quiet: log.New(io.Discard, "", 0)}
-	p.buffers.pool.New = func() any { return new([relayBytes]byte) }
 	for _, r := range t.routes {
 		p.transports[r] = newTransport(r, upstream)
 	}
@@ -69,7 +68,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// A provider may answer before it has read the request; without this the rest of the body breaks the call.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
-	x := &exchange{call: p.tap.begin(r, rt), in: r, next: p.transports[rt]}
+	x := &exchange{call: p.tap.begin(r, rt), in: r, next: p.transports[rt], buffers: &relayBuffers{pools: &p.buffers}}
 	x.call.host, x.call.path = rt.upstream.Host, rt.target(r.URL)
 	in := r
 	var sent *requestBody
@@ -83,7 +82,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.call.requestDone()
 	}
 	proxy := httputil.ReverseProxy{
-		Rewrite: x.rewrite, Transport: x, ErrorHandler: x.fail, BufferPool: &p.buffers, ErrorLog: p.quiet,
+		Rewrite: x.rewrite, Transport: x, ErrorHandler: x.fail, BufferPool: x.buffers, ErrorLog: p.quiet,
 	}
 	defer x.end() // also when the answer breaks off and the server is told to abort
 	proxy.ServeHTTP(w, in)
@@ -115,6 +114,7 @@ type exchange struct {
 	call     *call
 	in       *http.Request
 	next     http.RoundTripper
+	buffers  *relayBuffers
 	unsent   *requestBody // may be read when no connection was had; nil where it may not
 	answer   *answerBody
 	trailer  *http.Header
@@ -155,6 +155,7 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 		x.upgraded = true // its body must stay readable and writable
 		return response, nil
 	}
+	x.buffers.length = response.ContentLength
 	x.answer = &answerBody{body: response.Body, call: x.call}
 	response.Body = x.answer
 	return response, nil
@@ -219,19 +220,42 @@ func refuse(w http.ResponseWriter, status int, code, message, class string) {
 	_, _ = w.Write(body)
 }
 
-// relayBytes is one read of an answer. Half of what net/http copies with: thousands of open calls hold one each.
-const relayBytes = 16 << 10
+// Sizes of one read of an answer. net/http copies with 32 KiB.
+const (
+	relayBytes     = 16 << 10 // of a short answer, and of one of unknown length: thousands of open streams hold one each
+	relayLongBytes = 64 << 10 // of a longer one, which is over soon: every read costs two system calls
+)
 
-// bufferPool lends the reverse proxy its copy buffers.
-type bufferPool struct{ pool sync.Pool }
+// bufferPools keep buffers between calls.
+type bufferPools struct{ short, long sync.Pool }
+
+// relayBuffers lends one call's answer the buffer through which it is copied. It implements httputil.BufferPool.
+type relayBuffers struct {
+	pools  *bufferPools
+	length int64 // of the answer; -1 unknown
+}
 
 // Get implements httputil.BufferPool.
-func (b *bufferPool) Get() []byte { return b.pool.Get().(*[relayBytes]byte)[:] }
+func (b *relayBuffers) Get() []byte {
+	if b.length > relayBytes {
+		if p, ok := b.pools.long.Get().(*[relayLongBytes]byte); ok {
+			return p[:]
+		}
+		return make([]byte, relayLongBytes)
+	}
+	if p, ok := b.pools.short.Get().(*[relayBytes]byte); ok {
+		return p[:]
+	}
+	return make([]byte, relayBytes)
+}
 
 // Put implements httputil.BufferPool.
-func (b *bufferPool) Put(p []byte) {
-	if cap(p) >= relayBytes {
-		b.pool.Put((*[relayBytes]byte)(p[:relayBytes]))
+func (b *relayBuffers) Put(p []byte) {
+	switch cap(p) {
+	case relayLongBytes:
+		b.pools.long.Put((*[relayLongBytes]byte)(p[:relayLongBytes]))
+	case relayBytes:
+		b.pools.short.Put((*[relayBytes]byte)(p[:relayBytes]))
 	}
 }
 

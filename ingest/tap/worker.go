@@ -132,8 +132,8 @@ func (w *worker) run() {
 }
 
 // work makes the queued envelopes, a slice at a time, and rests in between: however much is to be redacted, calls
-// find a processor. The fewer processors there are the longer it rests: twice as long as it worked with two, a
-// quarter with nine. What the queue cannot hold meanwhile is left out, bodies first.
+// find a processor. The fewer processors there are the longer it rests: twice as long as it worked with three or less, a
+// quarter with ten. What the queue cannot hold meanwhile is left out, bodies first.
 func (w *worker) work(jobs []job) {
 	begun := time.Now()
 	for i, j := range jobs {
@@ -146,7 +146,7 @@ func (w *worker) work(jobs []job) {
 		jobs[i] = job{}
 		w.tap.budget.give(envelopeCost)
 		if worked := time.Since(begun); worked > slice && !w.hurried() {
-			time.Sleep(min(2*worked/time.Duration(max(w.procs-1, 1)), 4*pause))
+			time.Sleep(min(2*worked/time.Duration(max(w.procs-2, 1)), 4*pause))
 			begun = time.Now()
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -115,15 +116,21 @@ func (s *Server) abandon() error {
 	return errors.Join(append(errs, s.closeSpool())...)
 }
 
-// LimitMemory keeps a process that is only a tap near its two configured buffers plus a fixed part. While there is room
-// the collector is lazy, since each of its runs meets some call; near the limit it works harder. GOMEMLIMIT and GOGC
-// of the operator win.
-func LimitMemory(t tap.Config, p publish.Config) {
+// Tune sets up the runtime of a process that is only a tap; GOMEMLIMIT, GOGC and GOMAXPROCS of the operator win.
+//
+// Its memory stays near its two configured buffers plus a fixed part. While there is room the collector is lazy, since
+// each of its runs meets some call; near the limit it works harder. One goroutine more than there are processors may
+// run: a thread that gives way to calls may stand still in the middle of its work, and would keep them from a processor
+// all the same.
+func Tune(t tap.Config, p publish.Config) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(t.MaxInFlightBytes+p.MaxBufferedBytes) + 6<<20)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
 }
 

@@ -57,15 +57,23 @@ func human(size int) string {
 }
 
 // samples are the durations per target; gaps are, for streams, how far a gap between frames was off. Failed calls
-// are counted and have no duration.
+// are counted and have no duration. turns are the calls by turn, for loads that take turns with many calls in each.
 type samples struct {
 	calls  map[string][]time.Duration
+	turns  map[string][][]time.Duration
 	gaps   map[string][]time.Duration
 	failed map[string]int
 }
 
+// take adds what one target did in its turn.
+func (s *samples) take(target string, calls []time.Duration, failed int) {
+	s.calls[target] = append(s.calls[target], calls...)
+	s.turns[target] = append(s.turns[target], calls)
+	s.failed[target] += failed
+}
+
 func measure(ctx context.Context, s *scene, cfg config, l load) (samples, error) {
-	out := samples{calls: map[string][]time.Duration{}, gaps: map[string][]time.Duration{}, failed: map[string]int{}}
+	out := samples{calls: map[string][]time.Duration{}, turns: map[string][][]time.Duration{}, gaps: map[string][]time.Duration{}, failed: map[string]int{}}
 	question := completion(1 << 10)
 	for _, t := range s.targets { // warm up connections and caches
 		if l.kind != streaming {
@@ -95,10 +103,10 @@ func one(ctx context.Context, t target, cfg config, l load, question []byte, out
 	switch l.kind {
 	case closedLoop:
 		d, failed := closed(ctx, t, l.path, question, min(block, cfg.calls))
-		out.calls[t.name], out.failed[t.name] = append(out.calls[t.name], d...), out.failed[t.name]+failed
+		out.take(t.name, d, failed)
 	case openLoop:
 		d, failed := open(ctx, t, l.path, question, cfg.rate, cfg.open)
-		out.calls[t.name], out.failed[t.name] = append(out.calls[t.name], d...), out.failed[t.name]+failed
+		out.take(t.name, d, failed)
 	case streaming:
 		for range cfg.streams {
 			delays, gaps, err := frameDelays(ctx, t, l.path, question)

@@ -11,10 +11,12 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"golang.org/x/sys/unix"
 
 	"github.com/modeltrail/modeltrail/ingest/tap"
 	"github.com/modeltrail/modeltrail/schemas/event"
@@ -54,13 +56,13 @@ func Plain(provider string) error {
 	})
 }
 
-// Broker is a role: an embedded broker with the topic of envelopes. A broker has machines of its own; here it gets what
+// Broker is a role: an embedded broker with the topics of a tap. A broker has machines of its own; here it gets what
 // the others leave, so that its work is not the tap's latency.
 func Broker(opts ...kfake.Opt) error {
-	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19); err != nil {
+	if err := giveWay(); err != nil {
 		return fmt.Errorf("lower the broker's priority: %w", err)
 	}
-	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(2, event.TopicEnvelopes)}, opts...)...)
+	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(2, event.TopicEnvelopes, event.TopicSources)}, opts...)...)
 	if err != nil {
 		return err
 	}
@@ -68,6 +70,24 @@ func Broker(opts ...kfake.Opt) error {
 	fmt.Println(cluster.ListenAddrs()[0])
 	untilClosed()
 	return nil
+}
+
+// giveWay leaves the whole program only what no other wants of the processors. A policy is a thread's and what the
+// thread starts inherits it, so the program begins anew on a thread that has it.
+func giveWay() error {
+	runtime.LockOSThread()
+	now, err := unix.SchedGetAttr(0, 0)
+	if err != nil || now.Policy == unix.SCHED_IDLE {
+		return err
+	}
+	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(self, os.Args, os.Environ()) //nolint:gosec // this program
 }
 
 func untilClosed() { _, _ = io.Copy(io.Discard, os.Stdin) }
