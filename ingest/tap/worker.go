@@ -137,28 +137,28 @@ func (w *worker) run() {
 func (w *worker) work(jobs []job) {
 	begun := time.Now()
 	for i, j := range jobs {
-		if w.tap.budget.strained() {
+		strained := w.tap.budget.strained()
+		w.lean = strained || w.tap.budget.pressed()
+		if strained || w.closing() {
 			w.hasten(jobs[i:])
 			return
 		}
-		w.lean = w.tap.budget.pressed()
 		w.make(j.call, j.phase)
 		jobs[i] = job{}
 		w.tap.budget.give(envelopeCost)
-		if worked := time.Since(begun); worked > slice && !w.hurried() {
+		if worked := time.Since(begun); worked > slice {
 			time.Sleep(min(2*worked/time.Duration(max(w.procs-2, 1)), 4*pause))
 			begun = time.Now()
 		}
 	}
 }
 
-// hasten makes jobs at once and at the priority of calls. It is for the moment before envelopes would be lost: bodies are
-// left out already, and a machine that is busy with something else would not let the worker's thread run.
+// hasten makes jobs at once and at the priority of calls: before envelopes would be lost, when bodies are left out
+// already, and at the end. A machine that is busy with something else would not let the worker's own thread run.
 func (w *worker) hasten(jobs []job) {
 	made := make(chan struct{})
 	go func() { // on another thread than the worker's own
 		defer close(made)
-		w.lean = true
 		for i, j := range jobs {
 			w.make(j.call, j.phase)
 			jobs[i] = job{}
@@ -168,8 +168,8 @@ func (w *worker) hasten(jobs []job) {
 	<-made
 }
 
-// hurried reports that the tap is closing.
-func (w *worker) hurried() bool {
+// closing reports that the tap is.
+func (w *worker) closing() bool {
 	select {
 	case <-w.tap.closing:
 		return true
@@ -185,8 +185,5 @@ func (w *worker) finish() {
 	jobs := w.queue
 	w.queue = nil
 	w.mu.Unlock()
-	for _, j := range jobs {
-		w.make(j.call, j.phase)
-		w.tap.budget.give(envelopeCost)
-	}
+	w.hasten(jobs)
 }
