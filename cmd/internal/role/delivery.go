@@ -43,6 +43,8 @@ type delivery struct {
 	end          int64          // of the open batch, as far as it was planned
 	pace         pace
 	aside        *aside         // dead letters of the group that is being refused
+	own          stream.Plan    // returned last, and not tried yet: nothing was inserted under it
+	named        refused        // the record that was left out last
 	lost         []batch.Reject // refused by the server: stage and reason only
 	repeatedRows int            // records of the open batch that are repeats
 	// letter makes a dead letter of a record that was read once more: of what the chain makes of it, else of why the
@@ -77,7 +79,7 @@ func (d *delivery) Reset() {
 	d.tables.Reset()
 	clear(d.rejects)
 	d.rejects, d.lost, d.repeatedRows = d.rejects[:0], d.lost[:0], 0
-	d.lettered, d.end, d.pace, d.aside = -1, -1, pace{}, nil
+	d.lettered, d.end, d.pace, d.aside, d.own, d.named = -1, -1, pace{}, nil, stream.Plan{}, refused{}
 }
 
 // Advance implements stream.Stepwise.
@@ -87,12 +89,21 @@ func (d *delivery) Advance(ctx context.Context, plan stream.Plan) (stream.Plan, 
 		return stream.Plan{}, err
 	}
 	d.end = max(d.end, plan.Span.Last)
+	untried := d.own == plan
+	d.own = stream.Plan{}
 	switch {
 	case n.fixed:
-		return d.refuse(ctx, plan.Span, n)
+		d.own, err = d.refuse(ctx, plan.Span, n, untried)
 	case n.singly:
-		return d.singly(ctx, plan.Span, n)
+		d.own, err = d.singly(ctx, plan.Span, n)
+	default:
+		d.own, err = d.insert(ctx, plan, n)
 	}
+	return d.own, err
+}
+
+// insert stores a span but for what is left out of it.
+func (d *delivery) insert(ctx context.Context, plan stream.Plan, n note) (stream.Plan, error) {
 	if err := d.send(ctx, plan.Span.Last); err != nil {
 		return stream.Plan{}, err
 	}
@@ -167,13 +178,18 @@ func (d *delivery) known(ctx context.Context, span batch.Span, n note, refusal *
 	return true, nil
 }
 
-// taken is the plan after the server took a span: first the records that were left out of it, then what is behind.
+// taken is the plan after the server took a span: first the records that were left out of it, then what is behind. Where
+// one was left out, that the server takes the others proves that it refused this one.
 func (d *delivery) taken(span batch.Span, n note) stream.Plan {
 	d.pace.stored()
-	if len(between(n.omitted, span.First, span.Last)) == 0 {
+	left := between(n.omitted, span.First, span.Last)
+	if len(left) == 0 {
 		return d.behind(span, n)
 	}
 	n.singly, n.apart = true, true
+	if len(left) == 1 && left[0] == d.named.offset && d.named.table != "" {
+		n.fixed, n.refuse = true, []refused{d.named}
+	}
 	return stream.Plan{Span: span, Note: n.format(span)}
 }
 
@@ -182,6 +198,7 @@ func (d *delivery) divide(span batch.Span, n note, refusal *clickhouse.Refusal) 
 	if d.omissible(span, n, refusal) {
 		at, _ := slices.BinarySearch(n.omitted, refusal.Offset)
 		n.omitted = slices.Insert(n.omitted, at, refusal.Offset)
+		d.named = refused{offset: refusal.Offset, code: refusal.Code, table: refusal.Table}
 		return stream.Plan{Span: span, Note: n.format(span)}
 	}
 	for _, table := range d.tables.Holding(span) {

@@ -122,8 +122,9 @@ func (a *aside) addFinding(reject batch.Reject, why *refused) {
 	}
 }
 
-// refuse makes dead letters of a group: of the chain's rejects and of the records that the server refused.
-func (d *delivery) refuse(ctx context.Context, span batch.Span, n note) (stream.Plan, error) {
+// refuse makes dead letters of a group: of the chain's rejects and of the records that the server refused. untried says
+// that nothing was inserted under this plan before.
+func (d *delivery) refuse(ctx context.Context, span batch.Span, n note, untried bool) (stream.Plan, error) {
 	if d.aside == nil || d.aside.span != span {
 		a, err := d.collect(ctx, span, n)
 		if err != nil {
@@ -138,7 +139,7 @@ func (d *delivery) refuse(ctx context.Context, span batch.Span, n note) (stream.
 		}
 		a.sent = true
 	}
-	if err := d.writeAside(ctx, a); err != nil {
+	if err := d.writeAside(ctx, a, untried); err != nil {
 		return stream.Plan{}, err
 	}
 	d.lettered = max(d.lettered, span.Last)
@@ -194,20 +195,23 @@ func (d *delivery) collect(ctx context.Context, span batch.Span, n note) (*aside
 }
 
 // writeAside stores the dead letters and then the envelopes of a group.
-func (d *delivery) writeAside(ctx context.Context, a *aside) error {
+func (d *delivery) writeAside(ctx context.Context, a *aside, untried bool) error {
 	group := a.span
 	group.Part = partSingle
 	if err := d.deps.Writer.WriteTable(ctx, a.tables, tableLetters, group); err != nil {
 		return err
 	}
-	// Which rows, in which of two forms, were stored before a crash only the table knows.
-	stored, want, err := d.deps.Writer.Stored(ctx, a.tables, tableEnvelopes, group, nil)
-	if err != nil || len(stored) == want {
-		return err
+	var stored []int64
+	if !untried { // which rows, in which of two forms, were stored before a crash only the table knows
+		found, want, err := d.deps.Writer.Stored(ctx, a.tables, tableEnvelopes, group, nil)
+		if err != nil || len(found) == want {
+			return err
+		}
+		stored = found
 	}
 	var refusal *clickhouse.Refusal
 	if len(stored) == 0 {
-		if err = d.deps.Writer.WriteTable(ctx, a.tables, tableEnvelopes, group); !errors.As(err, &refusal) {
+		if err := d.deps.Writer.WriteTable(ctx, a.tables, tableEnvelopes, group); !errors.As(err, &refusal) {
 			return err
 		}
 	}
