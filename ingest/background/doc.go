@@ -1,2 +1,2 @@
-// Package background gives way to calls: what the audit computes runs on threads of the lowest priority.
+// Package background gives way to calls: what the audit computes runs on threads that get what calls leave.
 package background

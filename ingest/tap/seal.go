@@ -23,9 +23,12 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// SpoolKey is the key for what lies on disk while bodies are captured in mode full. It is derived, so that the spool
-// and the bodies have keys of their own.
+// SpoolKey is the key of spools, nil without an encryption key. It is derived, so that the spool and the bodies have keys
+// of their own.
 func (c Config) SpoolKey() ([]byte, error) {
+	if c.EncryptionKey.IsZero() {
+		return nil, nil
+	}
 	key, err := encryptionKey(c.EncryptionKey.Value())
 	if err != nil {
 		return nil, fmt.Errorf("tap.encryption_key: %w", err)

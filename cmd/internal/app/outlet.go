@@ -54,11 +54,9 @@ func (p *Process) outlet(instance string) (*outlet, error) {
 	o := &outlet{log: p.Log.With().Str("component", "receive").Logger()}
 	waits := p.Config.Spool
 	waits.Dir = cmp.Or(waits.Dir, p.Config.Path("spool")) + "-receive"
-	var key []byte
-	if !p.Config.Tap.EncryptionKey.IsZero() { // as the tap's own spool
-		if key, err = p.Config.Tap.SpoolKey(); err != nil {
-			return nil, err
-		}
+	key, err := p.Config.Tap.SpoolKey()
+	if err != nil {
+		return nil, err
 	}
 	if o.spool, err = spool.Open(waits, spool.Settings{Logger: p.Log, Registerer: registerer, Key: key}); err != nil {
 		return nil, err

@@ -21,8 +21,9 @@ const (
 	stageSink      = "sink"
 )
 
-// delivery makes one partition's tables durable, for the roles store and findings: first the dead letter topic, then
-// the tables, and when the server refuses rows, part by part until these stand alone. It is a stream.Stepwise.
+// delivery makes one partition's tables durable, for the roles store, findings, sources and letters: first the dead
+// letter topic, then the tables, and when the server refuses rows, part by part until these stand alone. It is a
+// stream.Stepwise.
 //
 // As long as the server takes the rows, a span is one step. Where it names a row that it refuses, the span is planned
 // again without that record. Where it names none, or too many, a refusal divides the span; every part is planned before
@@ -45,6 +46,7 @@ type delivery struct {
 	aside        *aside         // dead letters of the group that is being refused
 	own          stream.Plan    // returned last, and not tried yet: nothing was inserted under it
 	named        refused        // the record that was left out last
+	namedIn      batch.Span     // the span that was refused because of it
 	lost         []batch.Reject // refused by the server: stage and reason only
 	repeatedRows int            // records of the open batch that are repeats
 	// letter makes a dead letter of a record that was read once more: of what the chain makes of it, else of why the
@@ -79,7 +81,7 @@ func (d *delivery) Reset() {
 	d.tables.Reset()
 	clear(d.rejects)
 	d.rejects, d.lost, d.repeatedRows = d.rejects[:0], d.lost[:0], 0
-	d.lettered, d.end, d.pace, d.aside, d.own, d.named = -1, -1, pace{}, nil, stream.Plan{}, refused{}
+	d.lettered, d.end, d.pace, d.aside, d.own, d.namedIn = -1, -1, pace{}, nil, stream.Plan{}, batch.Span{}
 }
 
 // Advance implements stream.Stepwise.
@@ -179,7 +181,7 @@ func (d *delivery) known(ctx context.Context, span batch.Span, n note, refusal *
 }
 
 // taken is the plan after the server took a span: first the records that were left out of it, then what is behind. Where
-// one was left out, that the server takes the others proves that it refused this one.
+// one was left out, that the server takes the span without it and not with it proves that it refused this one.
 func (d *delivery) taken(span batch.Span, n note) stream.Plan {
 	d.pace.stored()
 	left := between(n.omitted, span.First, span.Last)
@@ -187,7 +189,7 @@ func (d *delivery) taken(span batch.Span, n note) stream.Plan {
 		return d.behind(span, n)
 	}
 	n.singly, n.apart = true, true
-	if len(left) == 1 && left[0] == d.named.offset && d.named.table != "" {
+	if len(left) == 1 && span == d.namedIn && left[0] == d.named.offset {
 		n.fixed, n.refuse = true, []refused{d.named}
 	}
 	return stream.Plan{Span: span, Note: n.format(span)}
@@ -198,7 +200,7 @@ func (d *delivery) divide(span batch.Span, n note, refusal *clickhouse.Refusal) 
 	if d.omissible(span, n, refusal) {
 		at, _ := slices.BinarySearch(n.omitted, refusal.Offset)
 		n.omitted = slices.Insert(n.omitted, at, refusal.Offset)
-		d.named = refused{offset: refusal.Offset, code: refusal.Code, table: refusal.Table}
+		d.namedIn, d.named = span, refused{offset: refusal.Offset, code: refusal.Code, table: refusal.Table}
 		return stream.Plan{Span: span, Note: n.format(span)}
 	}
 	for _, table := range d.tables.Holding(span) {

@@ -26,12 +26,9 @@ func openSpool(set Settings) (*spool.Log, error) {
 	if set.Spool.Dir == "" || !wanted {
 		return nil, nil
 	}
-	var key []byte
-	if !set.Tap.EncryptionKey.IsZero() { // also when no route is full any more: what lies there may be of then
-		var err error
-		if key, err = set.Tap.SpoolKey(); err != nil {
-			return nil, err
-		}
+	key, err := set.Tap.SpoolKey() // also when no route is full any more: what lies there may be of then
+	if err != nil {
+		return nil, err
 	}
 	return spool.Open(set.Spool, spool.Settings{Logger: set.Logger, Registerer: set.Registerer, Key: key})
 }
