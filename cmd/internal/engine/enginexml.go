@@ -15,12 +15,14 @@ const engineGrants = "SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE
 	"CREATE TEMPORARY TABLE, DROP DATABASE, DROP TABLE, DROP VIEW, DROP FUNCTION, UNDROP TABLE, TRUNCATE, OPTIMIZE, " +
 	"CHECK, BACKUP, KILL QUERY, SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM FLUSH, SYSTEM DROP CACHE"
 
-// engineXML keeps an idle engine small: few background threads, small caches, no log tables, UTC.
+// engineXML keeps an idle engine small: few background threads, small caches, no log tables, UTC. The library replaces
+// logger.level by log-level, without which it logs every step of every statement.
 var engineXML = template.Must(template.New("engine").Parse(`<clickhouse>
   <path>{{.Path}}/</path>
   <users_config>{{.Users}}</users_config>
   <timezone>UTC</timezone>
-  <logger><level>error</level><console>1</console></logger>
+  <log-level>error</log-level>
+  <logger><console>1</console></logger>
 {{- if .MaxMemory}}
   <max_server_memory_usage>{{.MaxMemory}}</max_server_memory_usage>
 {{- else}}
