@@ -71,7 +71,7 @@ func (p past) read(ctx context.Context, from, to int64, each func(*kgo.Record) b
 	}
 	client, err := p.dial(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
 		p.topic: {p.partition: kgo.NewOffset().At(from)},
-	}), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	}), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.DisableFetchSessions())
 	if err != nil {
 		return false, fmt.Errorf("create reader of %s: %w", p.topic, err)
 	}

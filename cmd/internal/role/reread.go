@@ -27,6 +27,7 @@ func RereadFrom(dial Dial) Reread {
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // where the log begins behind first by now
 			kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 			kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(fetch),
+			kgo.DisableFetchSessions(), // its end would wait for the fetch that is ahead of us at the end of the log
 		)
 		if err != nil {
 			return fmt.Errorf("create reader of %s: %w", topic, err)
