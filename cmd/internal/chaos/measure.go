@@ -51,6 +51,7 @@ func runPoison(ctx context.Context, args []string) int {
 	var p rig.PoisonOptions
 	o := measured(f)
 	f.IntVar(&o.Workload.Calls, "calls", 500_000, "calls, two envelopes each")
+	f.IntVar(&p.Rounds, "rounds", 3, "readings without poison and with it, in turns; the last ones are judged")
 	f.IntVar(&p.Undecodable, "undecodable", 1000, "records that are no envelope to this version")
 	f.IntVar(&p.Uninsertable, "uninsertable", 100, "calls that the database refuses")
 	f.Float64Var(&p.MaxSlowdown, "max-slowdown", 0.2, "share of the throughput that poison may cost")
@@ -58,6 +59,10 @@ func runPoison(ctx context.Context, args []string) int {
 	file := f.String("json", "", "also write the report to this file as JSON")
 	if code, ok := parsed(f, args); !ok {
 		return code
+	}
+	if p.Rounds < 1 {
+		fmt.Fprintln(os.Stderr, "chaos: -rounds must be at least 1")
+		return exitUsage
 	}
 	p.Run = *o
 	newRun, err := runner(os.Stdout)

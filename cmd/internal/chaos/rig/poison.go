@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 // PoisonOptions describe a poison run.
 type PoisonOptions struct {
 	Run           Options
+	Rounds        int // readings without poison and with it, in turns
 	Undecodable   int // records that are no envelope to this binary
 	Uninsertable  int // calls that the database refuses
 	MaxSlowdown   float64
@@ -28,10 +30,10 @@ type PoisonOptions struct {
 // PoisonReport is the outcome of a poison run.
 type PoisonReport struct {
 	Calls           int             `json:"calls"`
-	Clean           float64         `json:"clean_records_per_second"`
-	Poisoned        float64         `json:"poisoned_records_per_second"`
-	Ratio           float64         `json:"ratio"` // poisoned to clean
-	Judge           *judge.Report   `json:"judge"` // of the poisoned run
+	Clean           []float64       `json:"clean_records_per_second"`
+	Poisoned        []float64       `json:"poisoned_records_per_second"`
+	Ratio           float64         `json:"ratio"` // of the medians, poisoned to clean
+	Judge           *judge.Report   `json:"judge"` // of the last poisoned run
 	Replay          string          `json:"replay"`
 	Verdict         judge.Verdict   `json:"verdict"`
 	Error           string          `json:"error,omitempty"`
@@ -39,8 +41,8 @@ type PoisonReport struct {
 	RowsAfterReplay map[string]uint `json:"rows_after_replay,omitempty"`
 }
 
-// Poison fills a topic twice with the same calls, once with poison among them, and measures how fast the store reads
-// each to its end. Everything is judged. newRun makes a run from its options.
+// Poison fills a topic with the same calls again and again, in turns without poison and with poison among them, and
+// measures how fast the store reads it to its end. The last round is judged. newRun makes a run from its options.
 func Poison(ctx context.Context, o PoisonOptions, newRun func(Options) (*Run, error)) *PoisonReport {
 	report := &PoisonReport{Calls: o.Run.Workload.Calls, Verdict: judge.CheckError, Replay: "not asked for"}
 	if err := report.run(ctx, o, newRun); err != nil {
@@ -58,25 +60,28 @@ func (p *PoisonReport) run(ctx context.Context, o PoisonOptions, newRun func(Opt
 	if n := workload.New(poisoned.Workload).MarkedCalls(); n != o.Uninsertable {
 		return fmt.Errorf("-calls %d, -undecodable %d and -uninsertable %d do not fit: %d calls could be marked; change one of them a little", poisoned.Workload.Calls, o.Undecodable, o.Uninsertable, n)
 	}
-	for _, one := range []struct {
-		opt  Options
-		rate *float64
-		last bool
-	}{{clean, &p.Clean, false}, {poisoned, &p.Poisoned, true}} {
-		r, err := newRun(one.opt)
-		if err != nil {
-			return err
-		}
-		verdict, err := p.measure(ctx, r, one.rate, one.last && o.ReplayCommand)
-		if err := errors.Join(err, r.close()); err != nil {
-			return err
-		}
-		if p.Judge = r.report.Judge; verdict != judge.Pass {
-			p.Verdict = verdict
-			return nil
+	for round := range o.Rounds {
+		last := round == o.Rounds-1
+		for _, one := range []struct {
+			opt    Options
+			rates  *[]float64
+			replay bool
+		}{{clean, &p.Clean, false}, {poisoned, &p.Poisoned, last && o.ReplayCommand}} {
+			r, err := newRun(one.opt)
+			if err != nil {
+				return err
+			}
+			verdict, err := p.measure(ctx, r, one.rates, last, one.replay)
+			if err := errors.Join(err, r.close()); err != nil {
+				return err
+			}
+			if verdict != judge.Pass {
+				p.Verdict = verdict
+				return nil
+			}
 		}
 	}
-	p.Ratio = p.Poisoned / p.Clean
+	p.Ratio = median(p.Poisoned) / median(p.Clean)
 	p.Verdict = judge.Pass
 	if p.Ratio < 1-o.MaxSlowdown || p.OpenLetters > 0 {
 		p.Verdict = judge.Fail
@@ -84,8 +89,14 @@ func (p *PoisonReport) run(ctx context.Context, o PoisonOptions, newRun func(Opt
 	return nil
 }
 
-// measure fills the topic, lets the store read it and has it judged.
-func (p *PoisonReport) measure(ctx context.Context, r *Run, rate *float64, replay bool) (judge.Verdict, error) {
+// median is that of at least one value.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// measure fills the topic and lets the store read it, then has it judged.
+func (p *PoisonReport) measure(ctx context.Context, r *Run, rates *[]float64, judged, replay bool) (judge.Verdict, error) {
 	r.started = time.Now()
 	if err := r.prepare(ctx); err != nil {
 		return judge.CheckError, err
@@ -111,17 +122,23 @@ func (p *PoisonReport) measure(ctx context.Context, r *Run, rate *float64, repla
 	if err := r.drained(ctx); err != nil {
 		return judge.CheckError, err
 	}
-	*rate = float64(records) / time.Since(began).Seconds()
-	r.say("read to the end in %.1f s, %.0f records/s", time.Since(began).Seconds(), *rate)
+	took := time.Since(began).Seconds()
+	*rates = append(*rates, float64(records)/took)
+	r.say("read to the end in %.1f s, %.0f records/s", took, float64(records)/took)
+	if !judged {
+		r.measured = true
+		return judge.Pass, nil
+	}
 	if err := r.judge(ctx); err != nil {
 		return judge.CheckError, err
 	}
-	if replay && r.report.Judge.Verdict == judge.Pass {
+	p.Judge = r.report.Judge
+	if replay && p.Judge.Verdict == judge.Pass {
 		if err := p.replay(ctx, r); err != nil {
 			return judge.CheckError, err
 		}
 	}
-	return r.report.Judge.Verdict, nil
+	return p.Judge.Verdict, nil
 }
 
 // drained waits until the store has committed the end of the topic.
@@ -240,7 +257,7 @@ func buildNewer(ctx context.Context, dir string) (string, error) {
 
 // Text writes the report for people.
 func (p *PoisonReport) Text(w io.Writer) {
-	fmt.Fprintf(w, "\npoison: %d calls, %.0f records/s without and %.0f records/s with poison, ratio %.2f\n", p.Calls, p.Clean, p.Poisoned, p.Ratio)
+	fmt.Fprintf(w, "\npoison: %d calls, %.0f records/s without and %.0f records/s with poison, ratio of the medians %.2f\n", p.Calls, p.Clean, p.Poisoned, p.Ratio)
 	fmt.Fprintf(w, "  replay after the fix: %s %v\n", p.Replay, p.RowsAfterReplay)
 	if p.Judge != nil {
 		p.Judge.Text(w)

@@ -93,6 +93,7 @@ func (p *ResourceReport) run(ctx context.Context, r *Run) error {
 			p.Verdict = judge.Fail
 		}
 	}
+	r.measured = p.Verdict == judge.Pass
 	return nil
 }
 

@@ -53,6 +53,7 @@ type Run struct {
 	manifest             *manifest.Manifest
 	acks                 atomic.Int64 // acknowledged records, by the producer's word
 	produced             chan error
+	measured             bool // it ended as it should and has no judge
 
 	started time.Time
 	killers sync.WaitGroup
@@ -315,7 +316,10 @@ func (r *Run) close() error {
 
 // keeps reports whether somebody will look at what the run left behind.
 func (r *Run) keeps() bool {
-	return r.opt.Keep || r.report.Judge == nil || r.report.Judge.Verdict != judge.Pass
+	if r.report.Judge == nil {
+		return r.opt.Keep || !r.measured
+	}
+	return r.opt.Keep || r.report.Judge.Verdict != judge.Pass
 }
 
 // event writes one line into events.log: when what was done to which part.
