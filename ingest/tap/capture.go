@@ -33,6 +33,9 @@ func (b *budget) take(n, limit int64) bool {
 // strained reports that bodies have used up their part and envelopes half of what is left for them.
 func (b *budget) strained() bool { return b.used.Load() > b.body+(b.max-b.body)/2 }
 
+// crowded reports that more waits for the worker than is good to gather.
+func (b *budget) crowded() bool { return b.used.Load() > b.max/8 }
+
 // pressed reports that the worker does not keep up.
 func (b *budget) pressed() bool { return b.used.Load() > b.max/4 }
 
