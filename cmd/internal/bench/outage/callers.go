@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/bench/tapscene"
 )
 
 // phases are the parts of a run, in order.
@@ -47,12 +49,7 @@ func (c *callers) target(ctx context.Context, name, base string, client *http.Cl
 	random := rand.New(rand.NewPCG(seed, 1))
 	var open sync.WaitGroup
 	defer open.Wait()
-	for due := time.Now(); ; due = due.Add(time.Duration(random.ExpFloat64() * float64(time.Second) / float64(rate))) {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Until(due)):
-		}
+	tapscene.Arrivals(ctx, random, rate, 0, func(due time.Time) {
 		id := "call-" + strconv.FormatInt(c.next.Add(1), 10)
 		open.Go(func() {
 			err := c.call(client, base, id, body)
@@ -69,7 +66,7 @@ func (c *callers) target(ctx context.Context, name, base string, client *http.Cl
 				c.ok = append(c.ok, id)
 			}
 		})
-	}
+	})
 }
 
 func (c *callers) call(client *http.Client, base, id string, body []byte) error {

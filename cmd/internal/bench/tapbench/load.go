@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/bench/tapscene"
 )
 
 // load is one thing that is measured for every target.
@@ -166,10 +168,7 @@ func open(ctx context.Context, t target, path string, question []byte, rate int,
 		mu sync.Mutex
 		wg sync.WaitGroup
 	)
-	random := rand.New(rand.NewPCG(5, 6))
-	start := time.Now()
-	for due := start; due.Sub(start) < length; due = due.Add(time.Duration(random.ExpFloat64() * float64(time.Second) / float64(rate))) {
-		time.Sleep(time.Until(due))
+	tapscene.Arrivals(ctx, rand.New(rand.NewPCG(5, 6)), rate, length, func(due time.Time) {
 		wg.Go(func() {
 			d, err := timed(ctx, t, path, question, due)
 			mu.Lock()
@@ -180,7 +179,7 @@ func open(ctx context.Context, t target, path string, question []byte, rate int,
 			}
 			out = append(out, d)
 		})
-	}
+	})
 	wg.Wait()
 	return out, failed
 }
