@@ -93,6 +93,27 @@ func (c *dictionary) enlarge() {
 	}
 }
 
+// number is the key of a value, which is added where it is new.
+func (c *dictionary) number(v string) uint32 {
+	c.lookup(v)
+	return c.last
+}
+
+// set changes the key of a row.
+func (c *dictionary) set(row int, key uint32) {
+	for key >= c.limit {
+		c.widen()
+	}
+	switch at := row * c.width; c.width {
+	case 1:
+		c.keys[at] = byte(key) //nolint:gosec // fits the width
+	case 2:
+		binary.LittleEndian.PutUint16(c.keys[at:], uint16(key)) //nolint:gosec // fits the width
+	default:
+		binary.LittleEndian.PutUint32(c.keys[at:], key)
+	}
+}
+
 func (c *dictionary) appendKey(key uint32) {
 	for key >= c.limit {
 		c.widen()

@@ -146,6 +146,22 @@ func (t *Tables) AddBare(reject *batch.Reject, source *event.Source) {
 	t.addEnvelope(&r, len(reject.Value), statusRejected, reject.Reason)
 }
 
+// Reject makes the envelope at an offset a rejected one, until undo.
+func (t *Tables) Reject(offset int64, reason string) (undo func()) {
+	b := t.envelopes
+	from, to := b.within(offset, offset)
+	if from == to {
+		return func() {}
+	}
+	status, key := b.status.values[from], b.rejectReason.key(from)
+	b.status.values[from] = statusRejected
+	b.rejectReason.set(from, b.rejectReason.number(reason))
+	return func() {
+		b.status.values[from] = status
+		b.rejectReason.set(from, key)
+	}
+}
+
 // Repeated reports whether the record at an offset was taken by AddRepeat.
 func (t *Tables) Repeated(offset int64) bool { return t.statusAt(offset) == statusRepeated }
 

@@ -26,11 +26,12 @@ const (
 // stream.Stepwise.
 //
 // As long as the server takes the rows, a span is one step. Where it names a row that it refuses, the span is planned
-// again without that record. Where it names none, or too many, a refusal divides the span; every part is planned before
-// it is inserted, at the same offset with an earlier end, so its token is that of its own span and a successor goes on
-// where the plan says. The records left out, and small groups around refused rows, are inserted record by record; which
-// of them the server refused is fixed in the plan before anything is done about it, so that a crash, or a server that
-// changed its mind, cannot make both a row and a dead letter of a record. See note for what a plan says.
+// again without that record, whose dead letter is made in the same step when the server took the others. Where it names
+// none, or several, a refusal divides the span; every part is planned before it is inserted, at the same offset with an
+// earlier end, so its token is that of its own span and a successor goes on where the plan says. Several records left
+// out, and small groups around refused rows, are inserted record by record. Which records the server refused is always
+// in the plan before anything is done about it, so that a crash, or a server that changed its mind, cannot make both a
+// row and a dead letter of a record. See note for what a plan says.
 //
 // Tables are inserted in a fixed order with calls first, so a record that calls refuses has no rows elsewhere. A record
 // that a later table refuses keeps the rows that it has by then; its dead letter says "partly_stored".
@@ -45,8 +46,6 @@ type delivery struct {
 	pace         pace
 	aside        *aside         // dead letters of the group that is being refused
 	own          stream.Plan    // returned last, and not tried yet: nothing was inserted under it
-	named        refused        // the record that was left out last
-	namedIn      batch.Span     // the span that was refused because of it
 	lost         []batch.Reject // refused by the server: stage and reason only
 	repeatedRows int            // records of the open batch that are repeats
 	// letter makes a dead letter of a record that was read once more: of what the chain makes of it, else of why the
@@ -81,7 +80,7 @@ func (d *delivery) Reset() {
 	d.tables.Reset()
 	clear(d.rejects)
 	d.rejects, d.lost, d.repeatedRows = d.rejects[:0], d.lost[:0], 0
-	d.lettered, d.end, d.pace, d.aside, d.own, d.namedIn = -1, -1, pace{}, nil, stream.Plan{}, batch.Span{}
+	d.lettered, d.end, d.pace, d.aside, d.own = -1, -1, pace{}, nil, stream.Plan{}
 }
 
 // Advance implements stream.Stepwise.
@@ -94,6 +93,8 @@ func (d *delivery) Advance(ctx context.Context, plan stream.Plan) (stream.Plan, 
 	untried := d.own == plan
 	d.own = stream.Plan{}
 	switch {
+	case n.along:
+		d.own, err = d.along(ctx, plan.Span, n)
 	case n.fixed:
 		d.own, err = d.refuse(ctx, plan.Span, n, untried)
 	case n.singly:
@@ -106,25 +107,35 @@ func (d *delivery) Advance(ctx context.Context, plan stream.Plan) (stream.Plan, 
 
 // insert stores a span but for what is left out of it.
 func (d *delivery) insert(ctx context.Context, plan stream.Plan, n note) (stream.Plan, error) {
-	if err := d.send(ctx, plan.Span.Last); err != nil {
+	refusal, err := d.part(ctx, n.without(plan.Span), n, n.skip(plan.Span))
+	switch {
+	case err != nil:
 		return stream.Plan{}, err
+	case refusal != nil:
+		return d.divide(plan.Span, n, refusal), nil
+	}
+	return d.taken(plan.Span, n), nil
+}
+
+// part stores the rows of a span but for those that are left out and for the tables that skip names. It returns the
+// refusal of the server where dividing the span would help.
+func (d *delivery) part(ctx context.Context, span batch.Span, n note, skip func(table string) bool) (*clickhouse.Refusal, error) {
+	if err := d.send(ctx, span.Last); err != nil {
+		return nil, err
 	}
 	for {
-		err := d.deps.Writer.WritePart(ctx, d.tables, n.without(plan.Span), n.omitted, n.skip(plan.Span))
+		err := d.deps.Writer.WritePart(ctx, d.tables, span, n.omitted, skip)
 		if err == nil {
-			return d.taken(plan.Span, n), nil
+			return nil, nil
 		}
 		refusal := d.divisible(err)
 		if refusal == nil {
-			return stream.Plan{}, err
+			return nil, err
 		}
-		known, err := d.known(ctx, plan.Span, n, refusal)
-		if err != nil {
-			return stream.Plan{}, err
+		if known, err := d.known(ctx, span, n, refusal); err != nil || !known {
+			return refusal, err
 		}
-		if !known {
-			return d.divide(plan.Span, n, refusal), nil
-		}
+		d.tables.Acknowledged(refusal.Table, span)
 	}
 }
 
@@ -176,12 +187,10 @@ func (d *delivery) known(ctx context.Context, span batch.Span, n note, refusal *
 		return false, fmt.Errorf("table %s holds %d of the %d rows of offsets %d to %d and refuses the others; drop what refuses them until they are stored: %w",
 			refusal.Table, len(stored), want, span.First, span.Last, refusal)
 	}
-	d.tables.Acknowledged(refusal.Table, n.without(span))
 	return true, nil
 }
 
-// taken is the plan after the server took a span: first the records that were left out of it, then what is behind. Where
-// one was left out, that the server takes the span without it and not with it proves that it refused this one.
+// taken is the plan after the server took a span: first the records that were left out of it, then what is behind.
 func (d *delivery) taken(span batch.Span, n note) stream.Plan {
 	d.pace.stored()
 	left := between(n.omitted, span.First, span.Last)
@@ -189,18 +198,18 @@ func (d *delivery) taken(span batch.Span, n note) stream.Plan {
 		return d.behind(span, n)
 	}
 	n.singly, n.apart = true, true
-	if len(left) == 1 && span == d.namedIn && left[0] == d.named.offset {
-		n.fixed, n.refuse = true, []refused{d.named}
-	}
 	return stream.Plan{Span: span, Note: n.format(span)}
 }
 
 // divide plans a smaller step at the same offset.
 func (d *delivery) divide(span batch.Span, n note, refusal *clickhouse.Refusal) stream.Plan {
+	n.along, n.refuse = false, nil
 	if d.omissible(span, n, refusal) {
 		at, _ := slices.BinarySearch(n.omitted, refusal.Offset)
 		n.omitted = slices.Insert(n.omitted, at, refusal.Offset)
-		d.namedIn, d.named = span, refused{offset: refusal.Offset, code: refusal.Code, table: refusal.Table}
+		if len(between(n.omitted, span.First, span.Last)) == 1 && refusal.Table != tableEnvelopes {
+			n.along, n.refuse = true, []refused{{offset: refusal.Offset, code: refusal.Code, table: refusal.Table}}
+		}
 		return stream.Plan{Span: span, Note: n.format(span)}
 	}
 	for _, table := range d.tables.Holding(span) {

@@ -34,6 +34,7 @@ func testRefused(t *testing.T, s *suite) {
 		"far from each other":          {700, among(60, 200, 201, 349), []string{"calls"}, ""},
 		"more than are left out":       {1400, func(i int) bool { return i%74 == 1 }, []string{"calls"}, ""},
 		"one":                          {700, among(171), []string{"calls"}, ""},
+		"one, and its envelope":        {300, among(77), []string{"calls", "envelopes"}, ""},
 		"three":                        {700, among(0, 170, 349), []string{"calls"}, ""},
 		"neighbours":                   {400, among(10, 11, 12, 13, 14, 15, 40, 41), []string{"calls"}, ""},
 		"all":                          {300, func(i int) bool { return true }, []string{"calls", "payloads", "tool_calls"}, ""},
@@ -109,8 +110,13 @@ func (sc *scene) inserts() (n int) {
 
 // testRefusedCrash kills the role at every point of a delivery that is divided, and lets a successor finish.
 func testRefusedCrash(t *testing.T, s *suite) {
+	for name, bad := range map[string]func(int) bool{"one row": among(30), "two rows": among(9, 30)} {
+		t.Run(name, func(t *testing.T) { refusedCrash(t, s, bad) })
+	}
+}
+
+func refusedCrash(t *testing.T, s *suite, bad func(int) bool) {
 	const n = 120
-	bad := among(9, 30)
 	count := newScene(t, s)
 	count.produce(n, bad)
 	count.refuse("calls")
@@ -144,11 +150,16 @@ func testRefusedCrash(t *testing.T, s *suite) {
 // testRefusedThenAccepted crashes inside a division, and the server takes the rows afterwards: a record is a row or a
 // dead letter, whatever had been decided, and never both.
 func testRefusedThenAccepted(t *testing.T, s *suite) {
+	t.Run("one row", func(t *testing.T) { refusedThenAccepted(t, s, among(20), 4, 5, 6, 7, 8, 9, 10, 11, 12) })
+	t.Run("two rows", func(t *testing.T) { refusedThenAccepted(t, s, among(9, 20), 4, 9, 12, 16, 21) })
+}
+
+func refusedThenAccepted(t *testing.T, s *suite, bad func(int) bool, points ...int) {
 	const n = 60
 	topic := newScene(t, s)
-	topic.produce(n, among(9, 20))
+	topic.produce(n, bad)
 	topic.run(nil)
-	for _, at := range []int{4, 9, 12, 16, 21} {
+	for _, at := range points {
 		sc := *topic
 		sc.cfg, sc.group = s.fresh(t), fmt.Sprint("store-", at)
 		sc.refuse("calls")
@@ -166,7 +177,7 @@ func testRefusedThenAccepted(t *testing.T, s *suite) {
 			t.Fatal(err)
 		}
 		for _, offset := range refused {
-			if !slices.Contains(badOffsets(n, among(9, 20)), offset) {
+			if !slices.Contains(badOffsets(n, bad), offset) {
 				t.Errorf("offset %d is a dead letter", offset)
 			}
 		}

@@ -17,12 +17,14 @@ import (
 //	s  the records of the span are inserted one by one
 //	a  as s for those that were left out; the others of the span are stored
 //	r  which of them the server refused, fixed: runs of count records from an offset counted from the span's first
+//	x  the one that is left out, written as in r: its dead letter is made when the server took the others
 type note struct {
 	done    map[string]int64
 	omitted []int64 // offsets, ascending; some may be behind the span
 	singly  bool
 	apart   bool // singly, and only those omitted
 	fixed   bool // refuse is decided
+	along   bool // refuse is the one that is left out
 	refuse  []refused
 }
 
@@ -56,7 +58,10 @@ func (n note) format(span batch.Span) string {
 	case n.singly:
 		parts = append(parts, "s")
 	}
-	if n.fixed {
+	switch {
+	case n.along:
+		parts = append(parts, "x="+formatRefused(span.First, n.refuse))
+	case n.fixed:
 		parts = append(parts, "r="+formatRefused(span.First, n.refuse))
 	}
 	return strings.Join(parts, ";")
@@ -104,12 +109,20 @@ func parseNote(text string, span batch.Span) (note, error) {
 		case "r":
 			n.fixed = true
 			n.refuse, err = parseRefused(span, value)
+		case "x":
+			n.along = true
+			if n.refuse, err = parseRefused(span, value); err == nil && (len(n.refuse) != 1 || !n.omits(n.refuse[0].offset)) {
+				err = fmt.Errorf("%q is not the one record that is left out", value)
+			}
 		default:
 			err = fmt.Errorf("unknown field %q", key)
 		}
 		if err != nil {
 			return note{}, fmt.Errorf("read the note of the plan of %s/%d at %d: %w", span.Topic, span.Partition, span.First, err)
 		}
+	}
+	if n.along && (n.fixed || n.singly) {
+		return note{}, fmt.Errorf("read the note of the plan of %s/%d at %d: x stands beside a, s or r", span.Topic, span.Partition, span.First)
 	}
 	return n, nil
 }

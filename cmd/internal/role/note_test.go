@@ -24,6 +24,7 @@ func TestNote_SurvivesItsFormat(t *testing.T) {
 		{done: map[string]int64{"calls": 2000}, omitted: []int64{1000, 1017, 5000}},
 		{done: map[string]int64{}, omitted: []int64{1003, 1127}, singly: true, apart: true},
 		{done: map[string]int64{}, omitted: []int64{1003}, singly: true, apart: true, fixed: true, refuse: []refused{{offset: 1003, code: 469, table: "calls"}}},
+		{done: map[string]int64{}, omitted: []int64{1003, 2000}, along: true, refuse: []refused{{offset: 1003, code: 469, table: "calls"}}},
 	} {
 		text := n.format(span)
 		if len(text) > 3000 {
@@ -37,7 +38,8 @@ func TestNote_SurvivesItsFormat(t *testing.T) {
 	if text := run.format(span); text != "s;r=0x128.469.calls." {
 		t.Errorf("a run is not one: %q", text)
 	}
-	for _, wrong := range []string{"x", "d=", "d=calls", "s;r=1", "s;r=0x0.1.calls.", "s;r=0x999.1.calls.", "s;r=127x2.1.calls.", "o=", "o=-1", "o=3,3", "o=4,x", "o=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"} {
+	for _, wrong := range []string{"x", "d=", "d=calls", "s;r=1", "s;r=0x0.1.calls.", "s;r=0x999.1.calls.", "s;r=127x2.1.calls.", "o=", "o=-1", "o=3,3", "o=4,x", "o=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
+		"x=3x1.1.calls.", "o=3;x=4x1.1.calls.", "o=3,4;x=3x2.1.calls.", "o=3;a;x=3x1.1.calls.", "o=3;x=3x1.1.calls.;r=3x1.1.calls."} {
 		if _, err := parseNote(wrong, span); err == nil {
 			t.Errorf("%q is accepted", wrong)
 		}
@@ -47,6 +49,7 @@ func TestNote_SurvivesItsFormat(t *testing.T) {
 func FuzzParseNote(f *testing.F) {
 	f.Add("d=calls:99;s;r=3x1.469.calls.,9x2.0.payloads.p")
 	f.Add("o=3,17;a;r=3x1.469.calls.")
+	f.Add("o=3;x=3x1.469.calls.")
 	f.Fuzz(func(t *testing.T, text string) {
 		span := batch.Span{First: 10, Last: 500}
 		n, err := parseNote(text, span)

@@ -16,6 +16,7 @@ import (
 // Parts of the tokens of a group.
 const (
 	partWithout  = "o" // followed by a number: a span without as many records
+	partAlong    = "x" // a span without one record, and all its envelopes, one of them rejected
 	partSingle   = "s" // one record, inserted alone; or the dead letters of a group
 	partRejected = "r" // one rejected envelope, where the server refused one of the group's
 	partBare     = "b" // the same with little in it, where the server refused the full row
@@ -126,7 +127,7 @@ func (a *aside) addFinding(reject batch.Reject, why *refused) {
 // that nothing was inserted under this plan before.
 func (d *delivery) refuse(ctx context.Context, span batch.Span, n note, untried bool) (stream.Plan, error) {
 	if d.aside == nil || d.aside.span != span {
-		a, err := d.collect(ctx, span, n)
+		a, err := d.collect(ctx, span, n, d.group(span, n))
 		if err != nil {
 			return stream.Plan{}, err
 		}
@@ -151,7 +152,7 @@ func (d *delivery) refuse(ctx context.Context, span batch.Span, n note, untried 
 }
 
 // collect reads the group's records once more and makes dead letters of those that are none yet.
-func (d *delivery) collect(ctx context.Context, span batch.Span, n note) (*aside, error) {
+func (d *delivery) collect(ctx context.Context, span batch.Span, n note, group []int64) (*aside, error) {
 	buffers := &clickhouse.Buffers{}
 	a := &aside{
 		span: span, tables: clickhouse.NewTables(buffers), bare: clickhouse.NewTables(buffers),
@@ -161,7 +162,7 @@ func (d *delivery) collect(ctx context.Context, span batch.Span, n note) (*aside
 	for i := range n.refuse {
 		wanted[n.refuse[i].offset] = &n.refuse[i]
 	}
-	for _, offset := range d.group(span, n) {
+	for _, offset := range group {
 		if d.rejected(batch.Span{First: offset, Last: offset}) {
 			wanted[offset] = nil
 		}
