@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/engine/internal/chdb"
@@ -42,6 +43,7 @@ type Handler struct {
 	host     string
 	reads    chan struct{}
 	writes   chan struct{}
+	chunks   sync.Pool // of *[insertChunk]byte
 }
 
 // New asks the engine who it is and returns a Handler.

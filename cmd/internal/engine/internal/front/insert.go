@@ -74,7 +74,12 @@ func (h *Handler) insert(conn *chdb.Conn, q *request, sql, format string, data i
 		return chdb.Stats{}, err
 	}
 	defer insert.Close()
-	buf := make([]byte, insertChunk)
+	chunk, ok := h.chunks.Get().(*[insertChunk]byte)
+	if !ok {
+		chunk = new([insertChunk]byte)
+	}
+	defer h.chunks.Put(chunk)
+	buf := chunk[:]
 	var size int64
 	for {
 		_ = control.SetReadDeadline(time.Now().Add(stalled))
