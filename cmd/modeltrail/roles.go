@@ -76,8 +76,9 @@ func consumerRole(use, short, long string, prepare func(*app.Process, context.Co
 func newStore() *cobra.Command {
 	store := consumerRole("store", "Run the role store: envelopes and findings to ClickHouse",
 		`store reads the envelopes topic, runs the chain (decode, identity, policy, price) and inserts rows; what cannot become
-a row goes to the dead letters with its original bytes. Run as many as there are partitions. A stopped or killed store
-goes on where it was, without losing or doubling a row.`, (*app.Process).Store)
+a row goes to the dead letters with its original bytes. Findings, statements of sources and dead letters of other roles
+become rows as well. Run as many as there are partitions. A stopped or killed store goes on where it was, without losing
+or doubling a row.`, (*app.Process).Store)
 	store.PreRun = func(*cobra.Command, []string) { limitStoreMemory() }
 	return store
 }

@@ -53,7 +53,7 @@ func (w *worker) span(first, last int64) batch.Span {
 
 // step does what is planned and commits what it leads to: the next plan, or the end of the span.
 func (w *worker) step(end int64) bool {
-	plan := Plan{Span: w.span(w.next.Load(), w.planned), Note: w.note}
+	plan := Plan{Span: w.span(w.next.Load(), w.planned), Note: w.note, Found: w.found}
 	var next Plan
 	if !w.retry("deliver batch", func(ctx context.Context) (err error) {
 		next, err = w.advance(ctx, plan, end)
@@ -73,7 +73,7 @@ func (w *worker) step(end int64) bool {
 		return false
 	}
 	w.next.Store(next.Span.First)
-	w.planned, w.note = none, ""
+	w.planned, w.note, w.found = none, "", false
 	w.plannedAt.Store(0)
 	return w.passed()
 }
@@ -94,7 +94,7 @@ func (w *worker) advance(ctx context.Context, plan Plan, end int64) (Plan, error
 	if err != nil {
 		return Plan{}, err
 	}
-	same := next.Span.First == plan.Span.First && !next.Empty() && next != plan
+	same := next.Span.First == plan.Span.First && !next.Empty() && (next.Span != plan.Span || next.Note != plan.Note)
 	behind := next.Span.First == plan.Span.Last+1 && (next.Span.Last <= end || next.Span.First > end)
 	if !same && !behind || same && next.Span.Last > plan.Span.Last || len(next.Note) > maxNote {
 		return Plan{}, fmt.Errorf("advance batch: step from %d-%d to %d-%d with a note of %d bytes is not possible",
@@ -111,7 +111,7 @@ func (w *worker) commitPlan(p Plan) bool {
 		return false
 	}
 	w.next.Store(p.Span.First)
-	w.planned, w.note = p.Span.Last, p.Note
+	w.planned, w.note, w.found = p.Span.Last, p.Note, false
 	w.plannedAt.Store(w.r.set.Now().UnixMilli())
 	w.r.at(PointPlanned)
 	return true

@@ -27,6 +27,8 @@ type Plan struct {
 	// Note is what a Stepwise batch wants to be told again, by whomever goes on with the plan. The stream keeps it
 	// beside the span and does not read it.
 	Note string
+	// Found says that the plan was there when the partition was assigned: somebody else may have inserted under it.
+	Found bool
 }
 
 // Empty reports whether nothing is planned.

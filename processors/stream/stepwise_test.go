@@ -65,8 +65,14 @@ func TestRunner_Stepwise_EveryStepIsPlannedAndARestartGoesOnThere(t *testing.T) 
 		cfg := config()
 		cfg.DrainTimeout, cfg.RetryMin, cfg.RetryMax = 50*time.Millisecond, time.Hour, time.Hour
 		cfg.MaxBatchRows = 30 + attempt
+		steps := 0
 		r := start(t, c, cfg, func(topic string, partition int32) (stream.Batch, error) {
-			return &stepping{rows: &rows{sink: sink}, fail: &fail, end: -1}, nil
+			return &stepping{rows: &rows{sink: sink}, fail: &fail, end: -1, answer: func(p stream.Plan) (stream.Plan, bool) {
+				if steps++; p.Found != (steps == 1 && attempt > 0) {
+					t.Errorf("attempt %d, step %d: found %t", attempt, steps, p.Found)
+				}
+				return stream.Plan{}, false
+			}}, nil
 		})
 		eventually(t, "a step fails or all is done", func() bool {
 			return fail.Load() <= 0 || committed(t, c)[0] == commitState{500, ""}

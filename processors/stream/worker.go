@@ -36,6 +36,7 @@ type worker struct {
 	last      int64        // last offset added to the open batch
 	planned   int64        // end of the committed plan; none without
 	note      string       // its note
+	found     bool         // a predecessor committed it
 	opened    time.Time    // when the open batch got its first record
 	rows      int64        // records in the open batch
 	openBytes int64        // their bytes
@@ -206,7 +207,7 @@ func (w *worker) recall() bool {
 			return err
 		}
 		w.next.Store(at.offset)
-		w.planned, w.note = at.planned, at.note
+		w.planned, w.note, w.found = at.planned, at.note, at.planned != none
 		if w.planned != none {
 			if w.r.set.Faults.Shift != nil {
 				w.planned = w.r.set.Faults.Shift(w.planned)

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	clickhousego "github.com/ClickHouse/clickhouse-go/v2"
 
@@ -30,6 +31,9 @@ type Refusal struct {
 	// Offset is that of the record of which the server complained, -1 where it did not say. It comes out of an error
 	// text, so it may guide where to look and nothing else.
 	Offset int64
+	// Before says that the server refused the rows before it stored any of the insert's: a constraint of the table
+	// itself, which it checks first. A view behind the table may fail after the rows were stored.
+	Before bool
 	err    error
 }
 
@@ -54,18 +58,21 @@ func Reason(code int32) string {
 	return reasonUnspecified
 }
 
-// violatedRow finds the row, from 1, in the text of VIOLATED_CONSTRAINT.
-var violatedRow = regexp.MustCompile(`is violated at row (\d+)`)
+// violatedConstraint finds the table and the row, from 1, in the text of VIOLATED_CONSTRAINT. It begins where the text
+// does: what follows quotes values.
+var violatedConstraint = regexp.MustCompile("^(?:Code: \\d+\\. )?(?:DB::Exception: )*Constraint `[^`]*` for table ([^ ]+) (?:\\([-0-9a-f]+\\) )?is violated at row (\\d+)")
 
-func refused(b *block, err error) *Refusal {
+// refused reads a server's refusal of a block of database.
+func refused(database string, b *block, err error) *Refusal {
 	r := &Refusal{Table: b.name, Offset: -1, err: err}
 	var exception *clickhousego.Exception
 	if !errors.As(err, &exception) {
 		return r
 	}
 	r.Code = exception.Code
-	if m := violatedRow.FindStringSubmatch(exception.Message); m != nil && b.offsets != nil {
-		if row, err := strconv.Atoi(m[1]); err == nil && row >= 1 && row <= b.rows() {
+	if m := violatedConstraint.FindStringSubmatch(exception.Message); m != nil && b.offsets != nil {
+		r.Before = strings.ReplaceAll(m[1], "`", "") == database+"."+b.name
+		if row, err := strconv.Atoi(m[2]); err == nil && row >= 1 && row <= b.rows() {
 			r.Offset = b.offsets.values[row-1]
 		}
 	}

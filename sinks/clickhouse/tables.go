@@ -35,8 +35,8 @@ func NewTables(shared *Buffers) *Tables {
 		adjusted:   adjusted{},
 	}
 	// Calls first: when the server refuses a row there, nothing else of its record is stored yet. Envelopes last, so
-	// that a row of the completeness record implies all others of its offset, and dead letters before them, so that
-	// no envelope is ever recorded as rejected without its bytes.
+	// that a row of the completeness record implies all others of its offset, and dead letters of the chain before them,
+	// so that no envelope of theirs is ever recorded as rejected without its bytes.
 	t.order = []*block{
 		&t.calls.block, &t.toolCalls.block, &t.payloads.block, &t.findings.block, &t.statements.block, &t.deadLetters.block,
 		&t.envelopes.block,

@@ -150,7 +150,7 @@ func (w *Writer) insert(ctx context.Context, b *block, span batch.Span) error {
 	class := Classify(err)
 	w.metrics.errors.WithLabelValues(b.name, string(class)).Inc()
 	if class == ClassPermanent {
-		err = refused(b, err)
+		err = refused(w.cfg.Database, b, err)
 	}
 	return fmt.Errorf("insert %s (%s): %w", b.name, class, err)
 }

@@ -45,7 +45,8 @@ type delivery struct {
 	end          int64          // of the open batch, as far as it was planned
 	pace         pace
 	aside        *aside         // dead letters of the group that is being refused
-	own          stream.Plan    // returned last, and not tried yet: nothing was inserted under it
+	tried        stream.Plan    // the last one
+	fresh        bool           // nothing was inserted under the present plan before
 	lost         []batch.Reject // refused by the server: stage and reason only
 	repeatedRows int            // records of the open batch that are repeats
 	// letter makes a dead letter of a record that was read once more: of what the chain makes of it, else of why the
@@ -80,7 +81,7 @@ func (d *delivery) Reset() {
 	d.tables.Reset()
 	clear(d.rejects)
 	d.rejects, d.lost, d.repeatedRows = d.rejects[:0], d.lost[:0], 0
-	d.lettered, d.end, d.pace, d.aside, d.own = -1, -1, pace{}, nil, stream.Plan{}
+	d.lettered, d.end, d.pace, d.aside, d.tried, d.fresh = -1, -1, pace{}, nil, stream.Plan{}, false
 }
 
 // Advance implements stream.Stepwise.
@@ -90,31 +91,29 @@ func (d *delivery) Advance(ctx context.Context, plan stream.Plan) (stream.Plan, 
 		return stream.Plan{}, err
 	}
 	d.end = max(d.end, plan.Span.Last)
-	untried := d.own == plan
-	d.own = stream.Plan{}
+	d.fresh = !plan.Found && d.tried != plan
+	d.tried = plan
 	switch {
 	case n.along:
-		d.own, err = d.along(ctx, plan.Span, n)
+		return d.along(ctx, plan.Span, n)
 	case n.fixed:
-		d.own, err = d.refuse(ctx, plan.Span, n, untried)
+		return d.refuse(ctx, plan.Span, n)
 	case n.singly:
-		d.own, err = d.singly(ctx, plan.Span, n)
-	default:
-		d.own, err = d.insert(ctx, plan, n)
+		return d.singly(ctx, plan.Span, n)
 	}
-	return d.own, err
+	return d.insert(ctx, plan.Span, n)
 }
 
 // insert stores a span but for what is left out of it.
-func (d *delivery) insert(ctx context.Context, plan stream.Plan, n note) (stream.Plan, error) {
-	refusal, err := d.part(ctx, n.without(plan.Span), n, n.skip(plan.Span))
+func (d *delivery) insert(ctx context.Context, span batch.Span, n note) (stream.Plan, error) {
+	refusal, err := d.part(ctx, n.without(span), n, n.skip(span))
 	switch {
 	case err != nil:
 		return stream.Plan{}, err
 	case refusal != nil:
-		return d.divide(plan.Span, n, refusal), nil
+		return d.divide(span, n, refusal), nil
 	}
-	return d.taken(plan.Span, n), nil
+	return d.taken(span, n), nil
 }
 
 // part stores the rows of a span but for those that are left out and for the tables that skip names. It returns the
@@ -176,6 +175,9 @@ func (d *delivery) divisible(err error) *clickhouse.Refusal {
 // known reports whether the rows that the server refuses to take are in the table already: an attempt of which no
 // answer came had stored them, or a view failed after them.
 func (d *delivery) known(ctx context.Context, span batch.Span, n note, refusal *clickhouse.Refusal) (bool, error) {
+	if d.unknown(refusal) {
+		return false, nil
+	}
 	stored, want, err := d.deps.Writer.Stored(ctx, d.tables, refusal.Table, span, n.omitted)
 	switch {
 	case err != nil:
@@ -189,6 +191,10 @@ func (d *delivery) known(ctx context.Context, span batch.Span, n note, refusal *
 	}
 	return true, nil
 }
+
+// unknown reports that the table cannot have the rows: there was no earlier attempt, and the server refused them before
+// it stored any.
+func (d *delivery) unknown(refusal *clickhouse.Refusal) bool { return d.fresh && refusal.Before }
 
 // taken is the plan after the server took a span: first the records that were left out of it, then what is behind.
 func (d *delivery) taken(span batch.Span, n note) stream.Plan {

@@ -51,7 +51,7 @@ func (d *delivery) group(span batch.Span, n note) []int64 {
 
 // insertEach inserts one table's rows record by record. gone are the records that have been refused so far.
 func (d *delivery) insertEach(ctx context.Context, span batch.Span, n note, table string, gone map[int64]bool) (refusals []refused, err error) {
-	stored := n.skip(span)(table)
+	stored, none := n.skip(span)(table), true // none of the refused ones can be in the table
 	for _, offset := range d.group(span, n) {
 		single := batch.Span{Topic: span.Topic, Partition: span.Partition, First: offset, Last: offset, Part: partSingle}
 		if gone[offset] || d.rejected(single) || stored && !n.omits(offset) {
@@ -65,6 +65,7 @@ func (d *delivery) insertEach(ctx context.Context, span batch.Span, n note, tabl
 		if refusal == nil {
 			return nil, err
 		}
+		none = none && d.unknown(refusal)
 		partly := d.tables.Holding(single)[0] != table
 		refusals = append(refusals, refused{offset: offset, code: refusal.Code, table: table, partly: partly})
 	}
@@ -72,9 +73,11 @@ func (d *delivery) insertEach(ctx context.Context, span batch.Span, n note, tabl
 		return nil, nil
 	}
 	span.First, span.Last = refusals[0].offset, refusals[len(refusals)-1].offset
-	found, _, err := d.deps.Writer.Stored(ctx, d.tables, table, span, nil)
-	if err != nil {
-		return nil, err
+	var found []int64
+	if !none {
+		if found, _, err = d.deps.Writer.Stored(ctx, d.tables, table, span, nil); err != nil {
+			return nil, err
+		}
 	}
 	refusals = slices.DeleteFunc(refusals, func(r refused) bool { return slices.Contains(found, r.offset) })
 	for _, r := range refusals {
@@ -123,9 +126,8 @@ func (a *aside) addFinding(reject batch.Reject, why *refused) {
 	}
 }
 
-// refuse makes dead letters of a group: of the chain's rejects and of the records that the server refused. untried says
-// that nothing was inserted under this plan before.
-func (d *delivery) refuse(ctx context.Context, span batch.Span, n note, untried bool) (stream.Plan, error) {
+// refuse makes dead letters of a group: of the chain's rejects and of the records that the server refused.
+func (d *delivery) refuse(ctx context.Context, span batch.Span, n note) (stream.Plan, error) {
 	if d.aside == nil || d.aside.span != span {
 		a, err := d.collect(ctx, span, n, d.group(span, n))
 		if err != nil {
@@ -140,7 +142,7 @@ func (d *delivery) refuse(ctx context.Context, span batch.Span, n note, untried 
 		}
 		a.sent = true
 	}
-	if err := d.writeAside(ctx, a, untried); err != nil {
+	if err := d.writeAside(ctx, a); err != nil {
 		return stream.Plan{}, err
 	}
 	d.lettered = max(d.lettered, span.Last)
@@ -196,14 +198,14 @@ func (d *delivery) collect(ctx context.Context, span batch.Span, n note, group [
 }
 
 // writeAside stores the dead letters and then the envelopes of a group.
-func (d *delivery) writeAside(ctx context.Context, a *aside, untried bool) error {
+func (d *delivery) writeAside(ctx context.Context, a *aside) error {
 	group := a.span
 	group.Part = partSingle
 	if err := d.deps.Writer.WriteTable(ctx, a.tables, tableLetters, group); err != nil {
 		return err
 	}
 	var stored []int64
-	if !untried { // which rows, in which of two forms, were stored before a crash only the table knows
+	if !d.fresh { // which rows, in which of two forms, were stored before a crash only the table knows
 		found, want, err := d.deps.Writer.Stored(ctx, a.tables, tableEnvelopes, group, nil)
 		if err != nil || len(found) == want {
 			return err
