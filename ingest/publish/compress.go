@@ -10,8 +10,8 @@ import (
 	"github.com/modeltrail/modeltrail/ingest/background"
 )
 
-// compressor runs the client's zstd on a thread that gives way to calls: it is most of what publishing costs. The
-// thread is started when there is something to compress and ends when there was nothing for a while. One batch is
+// compressor runs the client's zstd on a thread of lower weight than those of calls: it is most of what publishing costs.
+// The thread is started when there is something to compress and ends when there was nothing for a while. One batch is
 // compressed at a time, in the order of asking. It implements kgo.Compressor.
 type compressor struct {
 	zstd kgo.Compressor
@@ -62,7 +62,7 @@ func (c *compressor) Compress(dst *bytes.Buffer, src []byte, flags ...kgo.Compre
 }
 
 func (c *compressor) run() {
-	background.Yield()
+	background.Lower()
 	timer := time.NewTimer(idle)
 	defer timer.Stop()
 	for {

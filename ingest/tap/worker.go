@@ -38,6 +38,8 @@ type worker struct {
 	look  chan struct{} // out of a pause
 	procs int           // processors the program may use
 
+	thread background.Thread
+
 	mu     sync.Mutex
 	queue  []job
 	asleep bool
@@ -61,6 +63,8 @@ func newWorker(t *Tap) *worker {
 // put queues an envelope. It never waits: when the budget is used up or the worker has stopped, the envelope is
 // counted as dropped and its memory freed.
 func (w *worker) put(c *call, phase event.Phase) {
+	now := time.Now()
+	w.thread.Watch(now)
 	if !w.tap.budget.take(envelopeCost, w.tap.budget.max) {
 		w.refuse(c, phase, dropMemory)
 		return
@@ -75,6 +79,9 @@ func (w *worker) put(c *call, phase event.Phase) {
 	w.queue = append(w.queue, job{c, phase})
 	asleep := w.asleep
 	w.asleep = false
+	if asleep {
+		w.thread.Due(now, 0)
+	}
 	w.mu.Unlock()
 	switch {
 	case asleep:
@@ -107,13 +114,14 @@ func (w *worker) take(spare []job, doze bool) []job {
 	w.queue = spare[:0]
 	if len(jobs) == 0 && doze {
 		w.asleep = true
+		w.thread.Due(time.Time{}, background.Never)
 	}
 	return jobs
 }
 
 func (w *worker) run() {
 	defer w.tap.stopped.Done()
-	background.Yield()
+	w.giveWay()
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	var spare []job
@@ -132,6 +140,7 @@ func (w *worker) run() {
 				return
 			}
 		}
+		w.rest(pause)
 		timer.Reset(pause)
 		select {
 		case <-timer.C:
@@ -141,6 +150,23 @@ func (w *worker) run() {
 			return
 		}
 	}
+}
+
+// giveWay leaves calls the processor. A thread that gives way may stand still and keep calls from a place in the Go
+// scheduler for a moment, so there must be more places than such threads.
+func (w *worker) giveWay() {
+	if w.procs > w.tap.cfg.Workers {
+		w.thread.Bind()
+		return
+	}
+	background.Lower()
+}
+
+// rest announces when the worker goes on.
+func (w *worker) rest(d time.Duration) {
+	now := time.Now()
+	w.thread.Settle(now)
+	w.thread.Due(now, d)
 }
 
 // work makes the queued envelopes, a slice at a time, and rests in between: however much is to be redacted, calls
@@ -158,8 +184,12 @@ func (w *worker) work(jobs []job) {
 		w.make(j.call, j.phase)
 		jobs[i] = job{}
 		w.tap.budget.give(envelopeCost)
-		if worked := time.Since(begun); worked > slice {
-			time.Sleep(min(2*worked/time.Duration(max(w.procs-2, 1)), longestRest))
+		now := time.Now()
+		w.thread.Due(now, 0)
+		if worked := now.Sub(begun); worked > slice {
+			rest := min(2*worked/time.Duration(max(w.procs-2, 1)), longestRest)
+			w.rest(rest)
+			time.Sleep(rest)
 			begun = time.Now()
 		}
 	}

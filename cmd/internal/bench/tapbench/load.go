@@ -20,6 +20,7 @@ type load struct {
 	name string
 	path string
 	kind kind
+	busy bool // other programs want every processor
 }
 
 type kind int
@@ -36,12 +37,13 @@ const block = 200
 func loads(cfg config) []load {
 	var all []load
 	for _, size := range sizes() {
-		all = append(all, load{fmt.Sprintf("one caller, %s", human(size)), fmt.Sprintf("/json/%d", size), closedLoop})
+		all = append(all, load{fmt.Sprintf("one caller, %s", human(size)), fmt.Sprintf("/json/%d", size), closedLoop, false})
 	}
 	for _, size := range sizes() {
-		all = append(all, load{fmt.Sprintf("%d calls/s, %s", cfg.rate, human(size)), fmt.Sprintf("/json/%d", size), openLoop})
+		all = append(all, load{fmt.Sprintf("%d calls/s, %s", cfg.rate, human(size)), fmt.Sprintf("/json/%d", size), openLoop, false})
 	}
-	all = append(all, load{"64 frames, delay of a frame", "/sse/" + cfg.frameGap.String(), streaming})
+	all = append(all, load{fmt.Sprintf("%d calls/s, 1 KB, busy machine", cfg.rate), "/json/1024", openLoop, true})
+	all = append(all, load{"64 frames, delay of a frame", "/sse/" + cfg.frameGap.String(), streaming, false})
 	var chosen []load
 	for _, l := range all {
 		if strings.Contains(l.name, cfg.only) {

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -70,7 +71,7 @@ func run(ctx context.Context, out io.Writer, cfg config) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	table := newTable(out)
 	for _, l := range loads(cfg) {
-		samples, err := measure(ctx, s, cfg, l)
+		samples, err := under(ctx, s, cfg, l)
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
@@ -78,4 +79,18 @@ func run(ctx context.Context, out io.Writer, cfg config) (err error) {
 	}
 	table.print()
 	return s.report(out)
+}
+
+// under measures one load, on a machine that other programs keep busy if it says so.
+func under(ctx context.Context, s *scene, cfg config, l load) (_ samples, err error) {
+	if l.busy {
+		for range runtime.NumCPU() {
+			spinner, err := s.Role("spin")
+			if err != nil {
+				return samples{}, err
+			}
+			defer func() { err = errors.Join(err, spinner.Kill()) }()
+		}
+	}
+	return measure(ctx, s, cfg, l)
 }

@@ -23,6 +23,8 @@ func runRole(role string, args []string) error {
 		return tapscene.Plain(args[0])
 	case "broker":
 		return tapscene.Broker()
+	case "spin":
+		return tapscene.Spin()
 	}
 	return fmt.Errorf("unknown role %q", role)
 }

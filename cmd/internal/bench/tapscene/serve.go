@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
@@ -66,6 +67,16 @@ func Broker(opts ...kfake.Opt) error {
 	defer cluster.Close()
 	fmt.Println(cluster.ListenAddrs()[0])
 	untilClosed()
+	return nil
+}
+
+// Spin is a role that wants a whole processor.
+func Spin() error {
+	var over atomic.Bool
+	go func() { untilClosed(); over.Store(true) }()
+	fmt.Println("spins")
+	for !over.Load() {
+	}
 	return nil
 }
 

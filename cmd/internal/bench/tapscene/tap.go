@@ -36,6 +36,10 @@ func (s *Scene) StartTap(ctx context.Context, binary string, provider, broker *C
 			return nil, fmt.Errorf("build tap: %w", err)
 		}
 	}
+	binary, err := filepath.Abs(binary) // it runs in another folder
+	if err != nil {
+		return nil, err
+	}
 	listen, err := FreeAddress()
 	if err != nil {
 		return nil, err
