@@ -8,11 +8,12 @@ const (
 	// tick is how often the drainer looks at what no event tells: time that passed, and the disk.
 	tick = 250 * time.Millisecond
 	// fetchBytes and fetchRecords bound what is read from the spool at once.
-	fetchBytes   = 256 << 10
-	fetchRecords = 256
+	fetchBytes   = 64 << 10
+	fetchRecords = 64
 	// drainPause lies between two such pieces, so at most 12 800 envelopes a second come from the spool: a backlog must
-	// not take from calls, once Kafka is back, what the outage did not.
-	drainPause = 20 * time.Millisecond
+	// not take from calls, once Kafka is back, what the outage did not. The pieces are small so that a call waits for
+	// little of one.
+	drainPause = 5 * time.Millisecond
 )
 
 // drainer sends what waits whenever the window has room, reads what is only in the spool, and looks after the time.

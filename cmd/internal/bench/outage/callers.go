@@ -19,12 +19,23 @@ import (
 // phases are the parts of a run, in order.
 var phases = [...]string{"before", "away", "after"}
 
-// callers send calls at random moments to both proxies, whether or not earlier ones are answered, and count from the
-// moment a call was due.
+// turns are how long each target has the machine for itself, one after the other: a call is compared with one that met the
+// same conditions, not with one that competed with it. The rest of the backlog drains in the plain proxy's turns too.
+var turns = [...]struct {
+	target string
+	length time.Duration
+}{{"tap", 4 * time.Second}, {"plain", time.Second}}
+
+// withTurns is how long a phase lasts in which the tap has calls for the given time.
+func withTurns(calls time.Duration) time.Duration {
+	return calls + time.Duration(float64(calls)*turns[1].length.Seconds()/turns[0].length.Seconds())
+}
+
+// callers send calls at random moments, by turns to both proxies, whether or not earlier ones are answered, and count from
+// the moment a call was due.
 type callers struct {
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
-	next   atomic.Int64
 	phase  atomic.Int64
 
 	mu     sync.Mutex
@@ -36,37 +47,48 @@ type callers struct {
 func startCallers(ctx context.Context, cfg config, s *scene) *callers {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &callers{cancel: cancel, times: map[string]*[len(phases)][]time.Duration{}, failed: map[string]*[len(phases)]int{}}
-	body := question(cfg.size)
-	for i, t := range []struct{ name, base string }{{"tap", s.tap.URL}, {"plain", s.plainURL}} {
-		c.times[t.name], c.failed[t.name] = new([len(phases)][]time.Duration), new([len(phases)]int)
-		client := &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512}}
-		c.wait.Go(func() { c.target(ctx, t.name, t.base, client, body, cfg.rate, uint64(i)) })
+	for _, t := range turns {
+		c.times[t.target], c.failed[t.target] = new([len(phases)][]time.Duration), new([len(phases)]int)
 	}
+	c.wait.Go(func() { c.takeTurns(ctx, cfg, map[string]string{"tap": s.tap.URL, "plain": s.plainURL}) })
 	return c
 }
 
-func (c *callers) target(ctx context.Context, name, base string, client *http.Client, body []byte, rate int, seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 1))
-	var open sync.WaitGroup
-	defer open.Wait()
-	tapscene.Arrivals(ctx, random, rate, 0, func(due time.Time) {
-		id := "call-" + strconv.FormatInt(c.next.Add(1), 10)
-		open.Go(func() {
-			err := c.call(client, base, id, body)
-			took := time.Since(due)
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			p := c.phase.Load()
-			if err != nil {
-				c.failed[name][p]++
-				return
-			}
-			c.times[name][p] = append(c.times[name][p], took)
-			if name == "tap" {
-				c.ok = append(c.ok, id)
-			}
-		})
-	})
+func (c *callers) takeTurns(ctx context.Context, cfg config, bases map[string]string) {
+	random := rand.New(rand.NewPCG(1, 1))
+	body, sent := question(cfg.size), 0
+	clients := map[string]*http.Client{}
+	for name := range bases {
+		clients[name] = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512}}
+	}
+	for ctx.Err() == nil {
+		for _, turn := range turns {
+			var open sync.WaitGroup
+			tapscene.Arrivals(ctx, random, cfg.rate, turn.length, func(due time.Time) {
+				sent++
+				id := "call-" + strconv.Itoa(sent)
+				open.Go(func() {
+					err := c.call(clients[turn.target], bases[turn.target], id, body)
+					c.note(turn.target, id, time.Since(due), err)
+				})
+			})
+			open.Wait()
+		}
+	}
+}
+
+func (c *callers) note(target, id string, took time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.phase.Load()
+	if err != nil {
+		c.failed[target][p]++
+		return
+	}
+	c.times[target][p] = append(c.times[target][p], took)
+	if target == "tap" {
+		c.ok = append(c.ok, id)
+	}
 }
 
 func (c *callers) call(client *http.Client, base, id string, body []byte) error {

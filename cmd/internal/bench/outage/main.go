@@ -1,6 +1,6 @@
-// Command outage measures the tap while Kafka is away: calls at a steady rate through the tap binary and, at the same
-// moments, through a plain httputil.ReverseProxy, before, during and after the broker process is killed. Provider,
-// plain proxy, tap, broker and callers are processes of their own.
+// Command outage measures the tap while Kafka is away: calls at a steady rate through the tap binary and, by turns,
+// through a plain httputil.ReverseProxy, before, during and after the broker process is killed. Provider, plain proxy, tap,
+// broker and callers are processes of their own.
 //
 // It prints the tap's memory and its spool while the broker is down, the latency of both proxies in each phase, and how
 // long the backlog takes to drain; then it reads the whole topic and requires both envelopes of every call, in the order
@@ -44,10 +44,10 @@ func main() {
 		return
 	}
 	var cfg config
-	flag.DurationVar(&cfg.down, "down", 10*time.Minute, "how long Kafka is away")
+	flag.DurationVar(&cfg.down, "down", 10*time.Minute, "for how long the tap has calls while Kafka is away; the turns of the plain proxy come on top")
 	flag.DurationVar(&cfg.around, "around", 20*time.Second, "how long calls are measured before, and at least after")
 	flag.DurationVar(&cfg.every, "every", time.Minute, "time between two lines")
-	flag.IntVar(&cfg.rate, "rate", 500, "calls per second through the tap, and as many through the plain proxy")
+	flag.IntVar(&cfg.rate, "rate", 500, "calls per second through the tap, and by turns through the plain proxy")
 	flag.IntVar(&cfg.size, "size", 1500, "bytes of each question and each answer")
 	flag.StringVar(&cfg.durability, "durability", "spill", "spill or spool-first")
 	flag.StringVar(&cfg.tap, "tap", "", "modeltrail-tap binary; empty builds it")
@@ -74,16 +74,16 @@ func run(ctx context.Context, cfg config) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	callers := startCallers(ctx, cfg, s)
 	defer callers.stop()
-	fmt.Printf("%d calls/s of %d bytes through the tap (%s) and through a plain proxy; Kafka away for %v\n\n", cfg.rate, cfg.size, cfg.durability, cfg.down)
+	fmt.Printf("%d calls/s of %d bytes through the tap (%s) and, by turns, through a plain proxy; Kafka away for %v\n\n", cfg.rate, cfg.size, cfg.durability, cfg.down)
 	fmt.Printf("%-10s %-8s %10s %10s %12s %12s %10s\n", "phase", "after", "peak MiB", "now MiB", "spool MiB", "in flight", "calls")
-	if err := s.watch(ctx, cfg, callers, "before", cfg.around); err != nil {
+	if err := s.watch(ctx, cfg, callers, "before", withTurns(cfg.around)); err != nil {
 		return err
 	}
 	if err := s.broker.Kill(); err != nil {
 		return fmt.Errorf("kill broker: %w", err)
 	}
 	callers.enter("away")
-	if err := s.watch(ctx, cfg, callers, "away", cfg.down); err != nil {
+	if err := s.watch(ctx, cfg, callers, "away", withTurns(cfg.down)); err != nil {
 		return err
 	}
 	if err := s.startBroker(s.broker.Addr); err != nil {
@@ -96,7 +96,7 @@ func run(ctx context.Context, cfg config) (err error) {
 		return err
 	}
 	fmt.Printf("\ndrained %v after Kafka was back, while calls went on\n", drained.Round(100*time.Millisecond))
-	if rest := cfg.around - time.Since(back); rest > 0 {
+	if rest := withTurns(cfg.around) - time.Since(back); rest > 0 {
 		if err := s.watch(ctx, cfg, callers, "after", rest); err != nil {
 			return err
 		}
