@@ -48,7 +48,7 @@ func run(t *testing.T, o rig.Options) *rig.Report {
 // TestConservation_KillsOfEveryPart_NothingLostNothingDoubled is the short form of `make chaos`.
 func TestConservation_KillsOfEveryPart_NothingLostNothingDoubled(t *testing.T) {
 	o := rig.DefaultOptions()
-	o.Workload.Calls, o.Workload.PoisonShare, o.Workload.RepeatShare = 4000, 0.01, 0.02
+	o.Workload.Calls, o.Workload.PoisonShare, o.Workload.RepeatShare, o.Workload.MarkedShare = 4000, 0.01, 0.02, 0.005
 	o.Duration, o.Kills, o.FailpointKills, o.Stores, o.Settle, o.Log = 35*time.Second, 16, 1, 2, 5*time.Minute, "fatal"
 	report := run(t, o)
 	if report.Judge.Verdict != judge.Pass {

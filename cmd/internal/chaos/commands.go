@@ -243,6 +243,7 @@ Exit codes: 0 PASS, 1 FAIL, 2 CHECK_ERROR (nothing was found out) or wrong usage
 	f.IntVar(&o.Workload.Calls, "calls", o.Workload.Calls, "calls, two envelopes each")
 	f.Float64Var(&o.Workload.PoisonShare, "poison", o.Workload.PoisonShare, "share of undecodable records")
 	f.Float64Var(&o.Workload.RepeatShare, "repeats", o.Workload.RepeatShare, "share of calls that the source delivers twice")
+	f.Float64Var(&o.Workload.MarkedShare, "refused", o.Workload.MarkedShare, "share of calls that the database refuses")
 	f.StringVar(&o.Broker, "broker", o.Broker, "kfake or apachekafka")
 	f.DurationVar(&o.Duration, "duration", o.Duration, "time over which calls and faults are spread")
 	f.IntVar(&o.Kills, "kills", o.Kills, "kills at random moments")

@@ -18,7 +18,7 @@ import (
 // measured are the options of a run without faults, with the batches of production.
 func measured(f *flag.FlagSet) *rig.Options {
 	o := rig.DefaultOptions()
-	o.Workload.PoisonShare, o.Workload.RepeatShare = 0, 0
+	o.Workload.PoisonShare, o.Workload.RepeatShare, o.Workload.MarkedShare = 0, 0, 0
 	o.Kills, o.FailpointKills, o.Stores, o.Faults, o.Settle = 0, 0, 1, []string{"none"}, 10*time.Minute
 	o.BatchRows, o.Flush, o.Session = 10_000, time.Second, 10*time.Second
 	f.Uint64Var(&o.Workload.Seed, "seed", o.Workload.Seed, "seed of the calls")

@@ -53,7 +53,7 @@ const brutal = "full-disk-brutal"
 // DefaultOptions returns a run of a few minutes.
 func DefaultOptions() Options {
 	return Options{
-		Workload: workload.Config{Seed: 1, Calls: 20_000, PoisonShare: 0.002, RepeatShare: 0.005, Sources: 4, ReplyBytes: 300},
+		Workload: workload.Config{Seed: 1, Calls: 20_000, PoisonShare: 0.002, RepeatShare: 0.005, MarkedShare: 0.001, Sources: 4, ReplyBytes: 300},
 		Broker:   Kfake, Duration: 2 * time.Minute, Kills: 40, FailpointKills: 5, Stores: 3, Partitions: 4, BatchRows: 500,
 		Flush: 150 * time.Millisecond, Session: 2 * time.Second, Settle: 3 * time.Minute, RoleLog: "info", Log: "warn",
 	}

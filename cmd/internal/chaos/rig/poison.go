@@ -54,7 +54,7 @@ func Poison(ctx context.Context, o PoisonOptions, newRun func(Options) (*Run, er
 func (p *PoisonReport) run(ctx context.Context, o PoisonOptions, newRun func(Options) (*Run, error)) error {
 	clean := o.Run
 	clean.StoreOnly, clean.Faults, clean.Kills, clean.FailpointKills = true, []string{"none"}, 0, 0
-	clean.Workload.PoisonShare, clean.Workload.RepeatShare = 0, 0
+	clean.Workload.PoisonShare, clean.Workload.RepeatShare, clean.Workload.MarkedShare = 0, 0, 0
 	poisoned := clean
 	poisoned.Workload.ExactPoisons, poisoned.Workload.ExactMarked, poisoned.Workload.OnlyLater = o.Undecodable, o.Uninsertable, o.ReplayCommand
 	if n := workload.New(poisoned.Workload).MarkedCalls(); n != o.Uninsertable {
@@ -107,11 +107,6 @@ func (p *PoisonReport) measure(ctx context.Context, r *Run, rates *[]float64, ju
 	r.allow(1)
 	if err := <-r.produced; err != nil {
 		return judge.CheckError, fmt.Errorf("fill the topic: %w", err)
-	}
-	if r.opt.Workload.ExactMarked > 0 {
-		if _, err := r.query("ALTER TABLE calls ADD CONSTRAINT chaos CHECK request_model != '"+workload.MarkedModel+"'", time.Minute); err != nil {
-			return judge.CheckError, fmt.Errorf("add the constraint: %w", err)
-		}
 	}
 	records := r.acks.Load()
 	r.say("%d records in the topic", records)

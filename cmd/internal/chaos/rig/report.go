@@ -45,8 +45,17 @@ func newReport(o Options) *Report {
 
 // command is how to make the same run again. Which instruction a kill hits is the machine's choice, not the seed's.
 func (o Options) command() string {
+	w, usual := o.Workload, DefaultOptions().Workload
 	text := fmt.Sprintf(`make chaos CHAOS="-seed %d -calls %d -duration %s -kills %d -failpoint-kills %d -broker %s -stores %d -partitions %d -batch-rows %d -flush %s -session %s`,
-		o.Workload.Seed, o.Workload.Calls, o.Duration, o.Kills, o.FailpointKills, o.Broker, o.Stores, o.Partitions, o.BatchRows, o.Flush, o.Session)
+		w.Seed, w.Calls, o.Duration, o.Kills, o.FailpointKills, o.Broker, o.Stores, o.Partitions, o.BatchRows, o.Flush, o.Session)
+	for _, share := range []struct {
+		flag       string
+		it, normal float64
+	}{{"poison", w.PoisonShare, usual.PoisonShare}, {"repeats", w.RepeatShare, usual.RepeatShare}, {"refused", w.MarkedShare, usual.MarkedShare}} {
+		if share.it != share.normal && o.Taps == 0 {
+			text += fmt.Sprintf(" -%s %g", share.flag, share.it)
+		}
+	}
 	if o.Fault != "" {
 		text += " -fault " + o.Fault
 	}

@@ -67,8 +67,11 @@ func New(opt Options, self string, out io.Writer, log zerolog.Logger) (*Run, err
 	if err := opt.Validate(); err != nil {
 		return nil, err
 	}
+	if opt.Copier { // it has no dead letters: one such call would hold it up for good
+		opt.Workload.MarkedShare = 0
+	}
 	if opt.Taps > 0 {
-		opt.Workload.PoisonShare, opt.Workload.RepeatShare = 0, 0
+		opt.Workload.PoisonShare, opt.Workload.RepeatShare, opt.Workload.MarkedShare = 0, 0, 0
 		opt.Workload.FingerprintKey = fingerprintKey(opt.Workload.Seed)
 	}
 	r := &Run{
@@ -154,7 +157,13 @@ func (r *Run) prepare(ctx context.Context) error {
 		return err
 	}
 	r.broker.process.ended = func(e ending) { r.processEnded(r.broker.process, e) }
-	return r.migrate(ctx)
+	if err := r.migrate(ctx); err != nil || !r.opt.Workload.Marks() {
+		return err
+	}
+	if _, err := r.query("ALTER TABLE calls ADD CONSTRAINT chaos CHECK request_model != '"+workload.MarkedModel+"'", time.Minute); err != nil {
+		return fmt.Errorf("add the constraint that refuses %s: %w", workload.MarkedModel, err)
+	}
+	return nil
 }
 
 func (r *Run) startRoles() error {
@@ -191,7 +200,7 @@ func (r *Run) startProducer(ctx context.Context) error {
 	r.manifest = &manifest.Manifest{
 		Workload: r.opt.Workload, Brokers: r.broker.addrs(), Journal: "acknowledged.log",
 		ClickHouse:        manifest.ClickHouse{Addr: r.database.engine.HTTPAddr(), User: "modeltrail", PasswordFile: r.database.passwordFile(), Database: "modeltrail"},
-		RepeatsRecognised: !r.opt.NoRepeats && !r.opt.Copier, Detection: !r.opt.StoreOnly, MarkedRefused: r.opt.Workload.ExactMarked > 0,
+		RepeatsRecognised: !r.opt.NoRepeats && !r.opt.Copier, Detection: !r.opt.StoreOnly, MarkedRefused: r.opt.Workload.Marks(),
 		Taps: r.tapURLs, ExcuseMillis: excuse.Milliseconds(),
 	}
 	if err := r.manifest.Write(r.dir); err != nil {

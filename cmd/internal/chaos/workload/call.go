@@ -152,7 +152,6 @@ func (w *Workload) Call(i int) Call {
 	c.Caller = w.callers[rng.IntN(len(w.callers))]
 	c.Source = w.source(i)
 	poisoned, marked, repeated := rng.Float64(), rng.Float64(), rng.Float64()
-	c.Repeated = repeated < w.cfg.RepeatShare
 	if w.poisoned(i, poisoned) {
 		if c.Poison = 1 + Poison(rng.IntN(int(poisons-1))); w.cfg.OnlyLater {
 			c.Poison = FromLater
@@ -164,6 +163,7 @@ func (w *Workload) Call(i int) Call {
 	if c.Marked = c.Poison == NoPoison && w.marked(i, marked); c.Marked {
 		c.Kind, c.Model, c.Answered, c.Tool = Chat, MarkedModel, MarkedModel, nil
 	}
+	c.Repeated = !c.Marked && repeated < w.cfg.RepeatShare
 	return c
 }
 
@@ -181,6 +181,9 @@ func (w *Workload) marked(i int, dice float64) bool {
 	}
 	return dice < w.cfg.MarkedShare
 }
+
+// Marks reports whether there may be calls for MarkedModel.
+func (c Config) Marks() bool { return c.ExactMarked > 0 || c.MarkedShare > 0 }
 
 // MarkedCalls is how many calls ask for MarkedModel by ExactMarked: fewer than that where poison stands in their places.
 func (w *Workload) MarkedCalls() int {
