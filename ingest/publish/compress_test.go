@@ -10,7 +10,7 @@ import (
 )
 
 func TestManyBatchesAreCompressedAtOnceAndComeBackWhole(t *testing.T) {
-	c, err := newCompressor(kgo.ZstdCompression().WithLevel(zstdFastest))
+	c, err := newCompressor()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,6 @@ type Config struct {
 	DeliveryTimeout    time.Duration `yaml:"delivery_timeout" json:"delivery_timeout" jsonschema_description:"After this an undelivered envelope of durability memory is dropped and counted, others are sent again; 0s waits as long as memory lasts. Default 0s."`
 }
 
-// zstdFastest is zstd.SpeedFastest of klauspost/compress: half the work of its default for a few percent more bytes.
-const zstdFastest = 1
-
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
@@ -69,10 +66,9 @@ func (c Config) Options() []kgo.Opt {
 
 // compression is zstd off the calls' way.
 func compression() kgo.Opt {
-	codec := kgo.ZstdCompression().WithLevel(zstdFastest)
-	c, err := newCompressor(codec)
-	if err != nil { // not with this codec
-		return kgo.ProducerBatchCompression(codec)
+	c, err := newCompressor()
+	if err != nil { // not with these options
+		return kgo.ProducerBatchCompression(kgo.ZstdCompression())
 	}
 	return kgo.WithCompressor(c)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modeltrail/modeltrail/schemas/event"
@@ -226,8 +227,15 @@ const (
 	relayLongBytes = 64 << 10 // of a longer one, which is over soon: every read costs two system calls
 )
 
+// mostLong bounds the long buffers in use: when more long answers come at once than the machine relays, the pieces are
+// short, and so is the memory.
+const mostLong = 64
+
 // bufferPools keep buffers between calls.
-type bufferPools struct{ short, long sync.Pool }
+type bufferPools struct {
+	short, long sync.Pool
+	longs       atomic.Int32 // in use
+}
 
 // relayBuffers lends one call's answer the buffer through which it is copied. It implements httputil.BufferPool.
 type relayBuffers struct {
@@ -237,7 +245,7 @@ type relayBuffers struct {
 
 // Get implements httputil.BufferPool.
 func (b *relayBuffers) Get() []byte {
-	if b.length > relayBytes {
+	if b.length > relayBytes && b.pools.takeLong() {
 		if p, ok := b.pools.long.Get().(*[relayLongBytes]byte); ok {
 			return p[:]
 		}
@@ -249,10 +257,19 @@ func (b *relayBuffers) Get() []byte {
 	return make([]byte, relayBytes)
 }
 
+func (p *bufferPools) takeLong() bool {
+	if p.longs.Add(1) <= mostLong {
+		return true
+	}
+	p.longs.Add(-1)
+	return false
+}
+
 // Put implements httputil.BufferPool.
 func (b *relayBuffers) Put(p []byte) {
 	switch cap(p) {
 	case relayLongBytes:
+		b.pools.longs.Add(-1)
 		b.pools.long.Put((*[relayLongBytes]byte)(p[:relayLongBytes]))
 	case relayBytes:
 		b.pools.short.Put((*[relayBytes]byte)(p[:relayBytes]))

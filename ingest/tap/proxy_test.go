@@ -340,3 +340,26 @@ func TestInformationalAnswersPass(t *testing.T) {
 		t.Errorf("%d %d", response.StatusCode, end.Response.StatusCode)
 	}
 }
+
+func TestManyLongAnswersAtOnceGetShortBuffers_UntilOthersEnd(t *testing.T) {
+	var pools bufferPools
+	var open [][]byte
+	get := func() []byte {
+		open = append(open, (&relayBuffers{pools: &pools, length: 1 << 20}).Get())
+		return open[len(open)-1]
+	}
+	for range mostLong {
+		if got := len(get()); got != relayLongBytes {
+			t.Fatalf("buffer of %d bytes", got)
+		}
+	}
+	if got := len(get()); got != relayBytes {
+		t.Fatalf("one too many has %d bytes", got)
+	}
+	for _, p := range open {
+		(&relayBuffers{pools: &pools}).Put(p)
+	}
+	if got := len(get()); got != relayLongBytes {
+		t.Errorf("buffer of %d bytes after the others ended", got)
+	}
+}
