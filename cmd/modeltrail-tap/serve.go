@@ -21,7 +21,6 @@ var errServe = errors.New("could not serve")
 
 // serve runs until ctx ends, then drains.
 func serve(ctx context.Context, cfg Config, log zerolog.Logger) error {
-	tapserver.Tune(cfg.Tap, cfg.Publish)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	deliveries := &ledger.Deliveries{Topic: cfg.Kafka.Topics.Envelopes}
@@ -36,7 +35,8 @@ func serve(ctx context.Context, cfg Config, log zerolog.Logger) error {
 	}
 	defer statements.Close()
 	server, err := tapserver.New(tapserver.Settings{
-		Tap: cfg.Tap, Publish: cfg.Publish, Spool: cfg.Spool, Ledger: cfg.Ledger,
+		Alone: true,
+		Tap:   cfg.Tap, Publish: cfg.Publish, Spool: cfg.Spool, Ledger: cfg.Ledger,
 		Topic: cfg.Kafka.Topics.Envelopes, Sources: cfg.Kafka.Topics.Sources, Client: client,
 		Deliveries: deliveries, Statements: statements,
 		Version: version, Logger: log, Registerer: registry,

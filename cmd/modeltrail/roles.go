@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/app"
-	"github.com/modeltrail/modeltrail/cmd/internal/tapserver"
 )
 
 func newTap() *cobra.Command {
@@ -23,8 +22,7 @@ modeltrail-tap is the same as a small binary of its own.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withProcess(cmd, nil, func(ctx context.Context, p *app.Process) error {
-				tapserver.Tune(p.Config.Tap, p.Config.Publish)
-				role, _, err := p.Tap(ctx)
+				role, _, err := p.Tap(ctx, true)
 				if err != nil {
 					return err
 				}

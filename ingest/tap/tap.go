@@ -46,8 +46,11 @@ type Ledger interface {
 
 // Settings is what code supplies.
 type Settings struct {
-	Publisher  Publisher
-	Ledger     Ledger // nil: nothing is counted for statements
+	Publisher Publisher
+	Ledger    Ledger // nil: nothing is counted for statements
+	// Alone says that the process does nothing else, and has a place in the Go scheduler to spare for each worker. Workers
+	// then take only processor time that nothing else wants (package background); otherwise they have a lower weight.
+	Alone      bool
 	Version    string // the software's version, for Source.version
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer // nil keeps the metrics unregistered

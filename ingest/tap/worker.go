@@ -152,10 +152,10 @@ func (w *worker) run() {
 	}
 }
 
-// giveWay leaves calls the processor. A thread that gives way may stand still and keep calls from a place in the Go
-// scheduler for a moment, so there must be more places than such threads.
+// giveWay leaves calls the processor. A thread that gives way may stand still for a moment and keep others of the process
+// from a place in the Go scheduler and from its collector, so only calls may be affected, which watch over it.
 func (w *worker) giveWay() {
-	if w.procs > w.tap.cfg.Workers {
+	if w.tap.set.Alone && w.procs > w.tap.cfg.Workers {
 		w.thread.Bind()
 		return
 	}

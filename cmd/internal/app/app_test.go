@@ -131,7 +131,7 @@ func TestRoles_WithoutWhatTheyNeed_AreConfigurationErrors(t *testing.T) {
 		prepare func() error
 		want    string
 	}{
-		"tap":     {func() error { _, _, err := p.Tap(ctx); return err }, "tap.routes"},
+		"tap":     {func() error { _, _, err := p.Tap(ctx, false); return err }, "tap.routes"},
 		"store":   {func() error { _, err := p.Store(ctx); return err }, "clickhouse.addr"},
 		"enrich":  {func() error { _, err := p.Enrich(ctx); return err }, "kafka.brokers"},
 		"detect":  {func() error { _, err := p.Detect(ctx); return err }, "kafka.brokers"},

@@ -11,8 +11,9 @@ import (
 	"github.com/modeltrail/modeltrail/ingest/ledger"
 )
 
-// Tap prepares the tap. It serves calls also while no broker can be reached. The address is known at once.
-func (p *Process) Tap(context.Context) (Role, string, error) {
+// Tap prepares the tap; alone means that it is the process's only role. It serves calls also while no broker can be reached.
+// The address is known at once.
+func (p *Process) Tap(_ context.Context, alone bool) (Role, string, error) {
 	if len(p.Config.Tap.Routes) == 0 {
 		return Role{}, "", fmt.Errorf("%w: tap.routes: name one route or more; `modeltrail config example` shows some", ErrConfig)
 	}
@@ -35,7 +36,7 @@ func (p *Process) Tap(context.Context) (Role, string, error) {
 		Tap: cfg, Publish: p.Config.Publish, Spool: spoolConfig, Ledger: LedgerConfig(p.Config),
 		Topic: p.Config.Kafka.Topics.Envelopes, Sources: p.Config.Kafka.Topics.Sources, Client: client,
 		Deliveries: deliveries, Statements: statements,
-		Version: p.Version, Logger: p.Log, Registerer: p.registry,
+		Alone: alone, Version: p.Version, Logger: p.Log, Registerer: p.registry,
 	})
 	if err != nil {
 		return Role{}, "", err

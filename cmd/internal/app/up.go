@@ -183,7 +183,7 @@ func (p *Process) Up(ctx context.Context, e Endpoints, announce func(Endpoints),
 		}
 		consumers = append(consumers, roles...)
 	}
-	tap, address, err := p.Tap(ctx)
+	tap, address, err := p.Tap(ctx, false)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type Settings struct {
 	Client     *kgo.Client        // made with Publish.Options and the hook Deliveries; stays the caller's
 	Deliveries *ledger.Deliveries // made for Topic
 	Statements *kgo.Client        // made with ledger.Options; stays the caller's
+	Alone      bool               // the process is only this tap, and its runtime is set up for that
 	Version    string
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer
@@ -57,6 +58,9 @@ type Server struct {
 
 // New listens and builds the tap. The error names the setting that is wrong.
 func New(set Settings) (*Server, error) {
+	if set.Alone {
+		tune(set.Tap, set.Publish)
+	}
 	listener, err := net.Listen("tcp", set.Tap.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on tap.listen %s: %w", set.Tap.Listen, err)
@@ -95,7 +99,7 @@ func (s *Server) build() (err error) {
 	}
 	s.set.Deliveries.Attach(s.ledger)
 	s.tap, err = tap.New(s.set.Tap, tap.Settings{
-		Publisher: s.publisher, Ledger: s.ledger, Version: s.set.Version, Logger: s.set.Logger, Registerer: s.set.Registerer,
+		Publisher: s.publisher, Ledger: s.ledger, Alone: s.set.Alone, Version: s.set.Version, Logger: s.set.Logger, Registerer: s.set.Registerer,
 	})
 	if err != nil {
 		return err
@@ -116,14 +120,14 @@ func (s *Server) abandon() error {
 	return errors.Join(append(errs, s.closeSpool())...)
 }
 
-// Tune sets up the runtime of a process that is only a tap; GOMEMLIMIT, GOGC and GOMAXPROCS of the operator win.
+// tune sets up the runtime of a process that is only a tap; GOMEMLIMIT, GOGC and GOMAXPROCS of the operator win.
 //
 // Its memory stays near its two configured buffers plus a fixed part, in which what every call leaves behind may gather:
 // with 6 MiB of it the collector ran sixty times a second under calls of 256 KB, with 18 MiB ten times. While there is
-// room the collector is lazy, since each of its runs meets some call; near the limit it works harder. One goroutine more than there are processors may
-// run: a thread that gives way to calls may stand still in the middle of its work, and would keep them from a processor
-// all the same.
-func Tune(t tap.Config, p publish.Config) {
+// room the collector is lazy, since each of its runs meets some call; near the limit it works harder. One goroutine more for each worker than there are
+// processors may run: a thread that gives way to calls may stand still in the middle of its work, and would keep them from a
+// processor all the same.
+func tune(t tap.Config, p publish.Config) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
 	}
@@ -131,7 +135,7 @@ func Tune(t tap.Config, p publish.Config) {
 		debug.SetMemoryLimit(int64(t.MaxInFlightBytes+p.MaxBufferedBytes) + 18<<20)
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + t.Workers)
 	}
 }
 
