@@ -24,6 +24,8 @@ func (c Config) Opts() ([]kgo.Opt, error) {
 		// DialTLSConfig and DialTimeout exclude each other in franz-go: the dialer carries both.
 		opts = append(opts[:2], kgo.Dialer(c.TLS.Dialer(c.DialTimeout)))
 	}
+	// Each role has metrics of its own. Those of the client (KIP-714) would cost every process an encoder of 12 MiB.
+	opts = append(opts, kgo.DisableClientMetrics())
 	if mechanism := c.SASL.mechanism(); mechanism != nil {
 		opts = append(opts, kgo.SASL(mechanism))
 	}
