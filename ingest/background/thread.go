@@ -26,93 +26,87 @@ const (
 // that (it takes CAP_SYS_NICE, or an RLIMIT_NICE of 20 or more), the thread has a lower weight instead (nice 10), which
 // it keeps.
 //
-// The zero value is ready for Bind. Watch may be called by any goroutine, Due by whoever knows when the thread must show
-// up next, the other methods by its own goroutine only.
+// The zero value is ready for Bind; without it nobody watches. Watch, Due and NotDue may be called by any goroutine, Bind
+// and Settle by its own only.
 type Thread struct {
-	due    atomic.Int64 // unix nanoseconds; 0 before Bind
+	id     atomic.Int64 // 0: not watched over
+	due    atomic.Int64 // unix nanoseconds
 	raised atomic.Bool
 
 	looking sync.Mutex
-	id      int   // 0: not watched over
 	episode int64 // the due time that passed
 	since   int64 // when it was looked at first
 	used    time.Duration
 
-	gives bool // way at present
-	at    time.Time
-	stay  time.Duration
+	givesWay  bool
+	changedAt time.Time     // when it gave way or was raised
+	stay      time.Duration // for which it keeps the priority of calls
 }
-
-// Never is the due time of a thread that waits for something without end.
-const Never = time.Duration(math.MaxInt64)
 
 // Bind binds the calling goroutine to its thread for good and lets the thread give way. The thread ends with the
 // goroutine.
 func (t *Thread) Bind() {
 	runtime.LockOSThread()
-	t.Due(time.Now(), Never)
 	if !canReturn() {
 		lowerWeight()
 		return
 	}
-	t.looking.Lock()
-	t.id = threadID()
-	t.looking.Unlock()
+	t.NotDue()
+	t.id.Store(int64(threadID()))
 	t.stay = firstStay
-	t.yield()
+	t.giveWay()
 }
 
 // Due says that the thread is to show up within d from now.
 func (t *Thread) Due(now time.Time, d time.Duration) {
-	if d == Never {
-		t.due.Store(math.MaxInt64)
-		return
-	}
 	t.due.Store(now.Add(d + patience).UnixNano())
 }
+
+// NotDue says that the thread waits for something without end.
+func (t *Thread) NotDue() { t.due.Store(math.MaxInt64) }
 
 // Settle lets a thread that was raised give way again when its time is over.
 func (t *Thread) Settle(now time.Time) {
 	switch {
 	case !t.raised.Load():
 		return
-	case t.gives: // it was raised since the last call
-		t.gives = false
-		if now.Sub(t.at) > t.stay {
+	case t.givesWay: // it was raised since the last call
+		t.givesWay = false
+		if now.Sub(t.changedAt) > t.stay {
 			t.stay = firstStay
 		} else {
 			t.stay = min(2*t.stay, longestStay)
 		}
-		t.at = now
-	case now.Sub(t.at) > t.stay:
-		t.yield()
+		t.changedAt = now
+	case now.Sub(t.changedAt) > t.stay:
+		t.giveWay()
 	}
 }
 
-func (t *Thread) yield() {
-	t.gives, t.at = giveWay() == nil, time.Now()
-	t.raised.Store(!t.gives)
+func (t *Thread) giveWay() {
+	t.givesWay, t.changedAt = giveWay() == nil, time.Now()
+	t.raised.Store(!t.givesWay)
 }
 
-// Watch raises the thread if it is late and stands still. It costs a load when it is not late.
+// Watch raises the thread if it is late and stands still. It costs two loads when it is not late.
 func (t *Thread) Watch(now time.Time) {
-	due := t.due.Load()
-	if now.UnixNano() <= due || t.raised.Load() || !t.looking.TryLock() {
+	id, due := int(t.id.Load()), t.due.Load()
+	if id == 0 || now.UnixNano() <= due || t.raised.Load() || !t.looking.TryLock() {
 		return
 	}
 	defer t.looking.Unlock()
-	if t.id != 0 && t.stands(due, now.UnixNano()) && raise(t.id) == nil {
+	if t.stands(id, due, now.UnixNano()) && raise(id) == nil {
 		t.raised.Store(true)
 	}
 }
 
 // stands reports that the thread got less than half of a processor since it was looked at first.
-func (t *Thread) stands(due, now int64) bool {
+func (t *Thread) stands(id int, due, now int64) bool {
 	looked := time.Duration(now - t.since)
 	if due == t.episode && looked < patience {
 		return false
 	}
-	used, err := processorTime(t.id)
+	used, err := processorTime(id)
 	if err != nil {
 		return false
 	}

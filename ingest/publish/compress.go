@@ -35,12 +35,12 @@ type batch struct {
 // idle is how long the thread outlives its last batch.
 const idle = 200 * time.Millisecond
 
-// window is how far back zstd looks, in bytes. Kafka's clients use the same, so that a batch costs a reader little memory.
-const window = 64 << 10
+// zstdWindow is how far back zstd looks, in bytes. Kafka's clients use the same, so that a batch costs a reader little memory.
+const zstdWindow = 64 << 10
 
 // newCompressor returns one of the fastest level: half the work of the default for a few percent more bytes.
 func newCompressor() (*compressor, error) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window),
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(zstdWindow),
 		zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true))
 	if err != nil {
 		return nil, fmt.Errorf("create zstd encoder: %w", err)

@@ -31,6 +31,10 @@ func TestManyBatchesAreCompressedAtOnceAndComeBackWhole(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	src := []byte("for a broker that knows no zstd")
+	if got, codec := c.Compress(&bytes.Buffer{}, src, kgo.CompressDisableZstd); codec != kgo.CodecNone || !bytes.Equal(got, src) {
+		t.Errorf("without zstd: codec %v, %q", codec, got)
+	}
 	if c.waiting != 0 || !c.rest() || c.running {
 		t.Errorf("%d waiting, running %v", c.waiting, c.running)
 	}

@@ -114,7 +114,7 @@ func (w *worker) take(spare []job, doze bool) []job {
 	w.queue = spare[:0]
 	if len(jobs) == 0 && doze {
 		w.asleep = true
-		w.thread.Due(time.Time{}, background.Never)
+		w.thread.NotDue()
 	}
 	return jobs
 }

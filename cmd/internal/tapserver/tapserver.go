@@ -124,9 +124,9 @@ func (s *Server) abandon() error {
 //
 // Its memory stays near its two configured buffers plus a fixed part, in which what every call leaves behind may gather:
 // with 6 MiB of it the collector ran sixty times a second under calls of 256 KB, with 18 MiB ten times. While there is
-// room the collector is lazy, since each of its runs meets some call; near the limit it works harder. One goroutine more for each worker than there are
-// processors may run: a thread that gives way to calls may stand still in the middle of its work, and would keep them from a
-// processor all the same.
+// room the collector is lazy, since each of its runs meets some call; near the limit it works harder. More goroutines may
+// run than there are processors, one for each worker: a thread that gives way to calls may stand still in the middle of its
+// work, and would keep them from a processor all the same.
 func tune(t tap.Config, p publish.Config) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)

@@ -85,9 +85,9 @@ func run(ctx context.Context, out io.Writer, cfg config) (err error) {
 func under(ctx context.Context, s *scene, cfg config, l load) (_ samples, err error) {
 	if l.busy {
 		for range runtime.NumCPU() {
-			spinner, err := s.Role("spin")
-			if err != nil {
-				return samples{}, err
+			spinner, failed := s.Role("spin")
+			if failed != nil {
+				return samples{}, failed
 			}
 			defer func() { err = errors.Join(err, spinner.Kill()) }()
 		}
