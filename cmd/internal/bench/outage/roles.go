@@ -21,8 +21,6 @@ func runRole(role string, args []string) error {
 			return err
 		}
 		return tapscene.Serve(provider(size))
-	case "plain":
-		return tapscene.Plain(args[0])
 	case "broker":
 		port, err := strconv.Atoi(args[1])
 		if err != nil {

@@ -37,7 +37,7 @@ func (s *scene) start(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
-	plain, err := s.Role("plain", provider.Addr)
+	plain, err := s.PlainProxy(ctx, provider)
 	if err != nil {
 		return err
 	}

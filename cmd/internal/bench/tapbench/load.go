@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +45,7 @@ func loads(cfg config) []load {
 	all = append(all, load{"64 frames, delay of a frame", "/sse/" + cfg.frameGap.String(), streaming, false})
 	var chosen []load
 	for _, l := range all {
-		if strings.Contains(l.name, cfg.only) {
+		if cfg.only.MatchString(l.name) {
 			chosen = append(chosen, l)
 		}
 	}
@@ -84,15 +83,15 @@ func measure(ctx context.Context, s *scene, cfg config, l load) (samples, error)
 			_, _ = closed(ctx, t, l.path, question, 20)
 		}
 	}
-	for round := range cfg.rounds {
+	random := rand.New(rand.NewPCG(7, 8))
+	for range cfg.rounds {
 		blocks := 1
 		if l.kind == closedLoop {
 			blocks = max(1, cfg.calls/block)
 		}
-		for b := range blocks {
-			for i := range s.targets {
-				t := s.targets[(i+round+b)%len(s.targets)] // nobody is always first
-				one(ctx, t, cfg, l, question, &out)
+		for range blocks {
+			for _, i := range random.Perm(len(s.targets)) { // nobody always comes behind the same other
+				one(ctx, s.targets[i], cfg, l, question, &out)
 				if err := ctx.Err(); err != nil {
 					return out, err
 				}

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -31,7 +32,7 @@ type config struct {
 	frameGap time.Duration
 	capture  string
 	tap      string // binary; "" builds one
-	only     string
+	only     *regexp.Regexp
 }
 
 func main() {
@@ -42,7 +43,7 @@ func main() {
 		}
 		return
 	}
-	var cfg config
+	cfg := config{only: regexp.MustCompile("")}
 	flag.IntVar(&cfg.rounds, "rounds", 5, "rounds; each measures every target in turns")
 	flag.IntVar(&cfg.calls, "calls", 2000, "calls per target, round and body size, one caller at a time")
 	flag.IntVar(&cfg.rate, "rate", 500, "calls per second of the open loop")
@@ -51,7 +52,10 @@ func main() {
 	flag.DurationVar(&cfg.frameGap, "frame-gap", 2*time.Millisecond, "pause between two frames")
 	flag.StringVar(&cfg.capture, "capture", "redacted", "capture mode of the tap")
 	flag.StringVar(&cfg.tap, "tap", "", "modeltrail-tap binary; empty builds it")
-	flag.StringVar(&cfg.only, "only", "", "run only the loads whose name contains this")
+	flag.Func("only", "run only the loads whose name matches this regular `expression`", func(s string) (err error) {
+		cfg.only, err = regexp.Compile(s)
+		return err
+	})
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

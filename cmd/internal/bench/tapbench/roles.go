@@ -19,8 +19,6 @@ func runRole(role string, args []string) error {
 	switch role {
 	case "provider":
 		return tapscene.Serve(provider(bodies()))
-	case "plain":
-		return tapscene.Plain(args[0])
 	case "broker":
 		return tapscene.Broker()
 	case "spin":

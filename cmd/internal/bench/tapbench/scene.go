@@ -18,7 +18,8 @@ type scene struct {
 	targets []target
 }
 
-// target is one way to the provider.
+// target is one way to the provider. The control is a second plain proxy: what it seems to add is the error of the
+// measurement, since nothing but chance tells it from the first.
 type target struct {
 	name   string
 	base   string
@@ -43,7 +44,11 @@ func (s *scene) start(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
-	plain, err := s.Role("plain", provider.Addr)
+	plain, err := s.PlainProxy(ctx, provider)
+	if err != nil {
+		return err
+	}
+	control, err := s.PlainProxy(ctx, provider)
 	if err != nil {
 		return err
 	}
@@ -58,6 +63,7 @@ func (s *scene) start(ctx context.Context, cfg config) error {
 	for _, t := range []target{
 		{name: "direct", base: "http://" + provider.Addr},
 		{name: "plain", base: "http://" + plain.Addr + "/bench"},
+		{name: "control", base: "http://" + control.Addr + "/bench"},
 		{name: "tap", base: s.tap.URL},
 	} {
 		t.client = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512}}

@@ -16,7 +16,11 @@ type table struct {
 
 func newTable(out io.Writer) *table {
 	return &table{out: out, rows: [][]string{
-		{"load", "n", "direct p50", "plain p50", "tap p50", "added p50", "direct p99", "plain p99", "tap p99", "added p99", "by turns p50", "p99", "tap/plain p50", "p99", "failed plain", "tap"},
+		{
+			"load", "n", "direct p50", "plain p50", "tap p50", "added p50", "by turns", "control", "by turns",
+			"direct p99", "plain p99", "tap p99", "added p99", "by turns", "control", "by turns",
+			"tap/plain p50", "p99", "failed plain", "tap",
+		},
 	}}
 }
 
@@ -29,14 +33,16 @@ func (t *table) add(l load, s samples) {
 
 func (t *table) row(name string, by map[string][]time.Duration, turns map[string][][]time.Duration, failed map[string]int) {
 	row := []string{name, fmt.Sprint(len(by["tap"]))}
-	var paired, ratios []string
+	var ratios []string
 	for _, p := range []float64{0.5, 0.99} {
 		direct, plain, tap := percentile(by["direct"], p), percentile(by["plain"], p), percentile(by["tap"], p)
-		row = append(row, micro(direct), micro(plain), micro(tap), micro(tap-plain))
-		paired = append(paired, byTurns(turns["plain"], turns["tap"], p))
+		row = append(row, micro(direct), micro(plain), micro(tap))
+		for _, name := range []string{"tap", "control"} {
+			row = append(row, micro(percentile(by[name], p)-plain), byTurns(turns["plain"], turns[name], p))
+		}
 		ratios = append(ratios, fmt.Sprintf("%.2f", float64(tap)/float64(max(plain, 1))))
 	}
-	row = append(append(append(row, paired...), ratios...), fmt.Sprint(failed["plain"]), fmt.Sprint(failed["tap"]))
+	row = append(append(row, ratios...), fmt.Sprint(failed["plain"]), fmt.Sprint(failed["tap"]))
 	t.rows = append(t.rows, row)
 }
 
@@ -49,7 +55,7 @@ func (t *table) print() {
 		fmt.Fprintln(w)
 	}
 	_ = w.Flush()
-	fmt.Fprintln(t.out, "microseconds; added = tap minus plain proxy, over all calls; by turns = the median, over pairs of neighbouring turns, of that difference")
+	fmt.Fprintln(t.out, "microseconds; added = tap minus plain proxy, over all calls; by turns = the median, over pairs of neighbouring turns, of\nthat difference; control = the same for a second plain proxy, which is the error of the measurement")
 }
 
 // byTurns is the median difference of a percentile between turns that followed each other. What else the machine does

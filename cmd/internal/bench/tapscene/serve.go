@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
-	"strings"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -36,22 +32,6 @@ func Serve(h http.Handler) error {
 		return err
 	}
 	return nil
-}
-
-// Plain is a role: the reverse proxy of the standard library in front of a provider, without a tap.
-func Plain(provider string) error {
-	target, err := url.Parse("http://" + provider)
-	if err != nil {
-		return err
-	}
-	return Serve(&httputil.ReverseProxy{
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.SetURL(target)
-			pr.Out.URL.Path = strings.TrimPrefix(pr.In.URL.Path, "/bench")
-		},
-		Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512},
-		ErrorLog:  log.New(io.Discard, "", 0),
-	})
 }
 
 // Broker is a role: an embedded broker with the topics of a tap. A broker has machines of its own; here it gets what

@@ -29,12 +29,11 @@ type Tap struct {
 // StartTap starts the tap with a route "bench" to the provider. binary "" builds it. Its log goes to log.
 func (s *Scene) StartTap(ctx context.Context, binary string, provider, broker *Child, log io.Writer, args ...string) (*Tap, error) {
 	if binary == "" {
-		binary = filepath.Join(s.Dir, "modeltrail-tap")
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "github.com/modeltrail/modeltrail/cmd/modeltrail-tap") //nolint:gosec // fixed arguments
-		build.Env, build.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
-		if err := build.Run(); err != nil {
-			return nil, fmt.Errorf("build tap: %w", err)
+		built, err := s.build(ctx, "cmd/modeltrail-tap")
+		if err != nil {
+			return nil, err
 		}
+		binary = built
 	}
 	binary, err := filepath.Abs(binary) // it runs in another folder
 	if err != nil {
