@@ -1,9 +1,10 @@
 // Command tapbench measures what the tap adds to a call: direct to the provider, through a plain
-// httputil.ReverseProxy and through the tap binary, in one run and in turns, so that whatever else the machine does
-// meets all three alike. Provider, plain proxy, tap, broker and client are processes of their own.
+// httputil.ReverseProxy, through a second one as control and through the tap binary, in one run and in turns of drawn
+// order, so that whatever else the machine does meets all of them alike. Provider, plain proxies, tap, broker and client
+// are processes of their own, and the proxies are programs of their own (see plainproxy).
 //
-// It prints, per load, median and 99th percentile of the three and the difference of tap and plain proxy, then the
-// peak resident size of the tap and the balance of its envelopes.
+// It prints, per load, median and 99th percentile, the difference of tap and plain proxy, and that of the two plain
+// proxies, which is the error of the measurement; then the peak resident size of the tap and the balance of its envelopes.
 package main
 
 import (
@@ -37,7 +38,7 @@ type config struct {
 
 func main() {
 	if len(os.Args) > 2 && os.Args[1] == tapscene.RoleFlag {
-		if err := runRole(os.Args[2], os.Args[3:]); err != nil {
+		if err := runRole(os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, "tapbench:", os.Args[2], err)
 			os.Exit(1)
 		}

@@ -15,7 +15,7 @@ import (
 const frames = 64
 
 // runRole is one child process.
-func runRole(role string, args []string) error {
+func runRole(role string) error {
 	switch role {
 	case "provider":
 		return tapscene.Serve(provider(bodies()))
