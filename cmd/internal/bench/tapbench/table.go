@@ -37,8 +37,8 @@ func (t *table) row(name string, by map[string][]time.Duration, turns map[string
 	for _, p := range []float64{0.5, 0.99} {
 		direct, plain, tap := percentile(by["direct"], p), percentile(by["plain"], p), percentile(by["tap"], p)
 		row = append(row, micro(direct), micro(plain), micro(tap))
-		for _, name := range []string{"tap", "control"} {
-			row = append(row, micro(percentile(by[name], p)-plain), byTurns(turns["plain"], turns[name], p))
+		for _, proxy := range []string{"tap", "control"} {
+			row = append(row, micro(percentile(by[proxy], p)-plain), byTurns(turns["plain"], turns[proxy], p))
 		}
 		ratios = append(ratios, fmt.Sprintf("%.2f", float64(tap)/float64(max(plain, 1))))
 	}
