@@ -41,6 +41,7 @@ func newTransport(r *route, upstream *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSClientConfig: upstream,
 		ForceAttemptHTTP2: true, DisableCompression: true, MaxIdleConns: 512, MaxIdleConnsPerHost: 256,
+		WriteBufferSize: 8 << 10, // a gathered request and its header
 		IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: r.connect,
 		ExpectContinueTimeout: time.Second, ResponseHeaderTimeout: r.response,
 	}
@@ -82,10 +83,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		x.call.requestDone()
 	}
+	defer x.end() // also when the answer breaks off and the server is told to abort
+	if err := x.gather(); err != nil {
+		x.fail(w, r, err)
+		return
+	}
 	proxy := httputil.ReverseProxy{
 		Rewrite: x.rewrite, Transport: x, ErrorHandler: x.fail, BufferPool: x.buffers, ErrorLog: p.quiet,
 	}
-	defer x.end() // also when the answer breaks off and the server is told to abort
 	proxy.ServeHTTP(w, in)
 	x.returned = true
 	if sent != nil && !sent.over.Load() && r.ProtoMajor == 1 && !x.upgraded {
@@ -117,6 +122,7 @@ type exchange struct {
 	next     http.RoundTripper
 	buffers  *relayBuffers
 	unsent   *requestBody // may be read when no connection was had; nil where it may not
+	whole    []byte       // a request that was gathered; nil for others
 	answer   *answerBody
 	trailer  *http.Header
 	err      error // no response head came
@@ -144,7 +150,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 
 // RoundTrip implements http.RoundTripper between the reverse proxy and the transport.
 func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := x.next.RoundTrip(r)
+	response, err := x.next.RoundTrip(x.outgoing(r))
 	if err != nil {
 		x.unsent.readUnsent()
 		x.err = err
