@@ -30,8 +30,13 @@ const (
 	streaming
 )
 
-// block is how many calls a target gets before it is the next one's turn.
-const block = 200
+// A target's turn is block calls of a single caller, turn of an open loop, or turnStreams streams; then it is the next
+// one's. Turns are short, so that those that are compared meet the same machine.
+const (
+	block       = 200
+	turn        = 250 * time.Millisecond
+	turnStreams = 2
+)
 
 func loads(cfg config) []load {
 	var all []load
@@ -59,24 +64,34 @@ func human(size int) string {
 	return fmt.Sprintf("%d KB", size>>10)
 }
 
-// samples are the durations per target; gaps are, for streams, how far a gap between frames was off. Failed calls
-// are counted and have no duration. turns are the calls by turn, for loads that take turns with many calls in each.
+// samples are the durations per target, of all calls and by turn; gaps are, for streams, how far a gap between frames was
+// off. Failed calls are counted and have no duration.
 type samples struct {
-	calls  map[string][]time.Duration
-	turns  map[string][][]time.Duration
-	gaps   map[string][]time.Duration
-	failed map[string]int
+	calls, gaps     map[string][]time.Duration
+	turns, gapTurns map[string][][]time.Duration
+	failed          map[string]int
+}
+
+func newSamples() samples {
+	return samples{
+		calls: map[string][]time.Duration{}, gaps: map[string][]time.Duration{},
+		turns: map[string][][]time.Duration{}, gapTurns: map[string][][]time.Duration{}, failed: map[string]int{},
+	}
 }
 
 // take adds what one target did in its turn.
-func (s *samples) take(target string, calls []time.Duration, failed int) {
+func (s *samples) take(target string, calls, gaps []time.Duration, failed int) {
 	s.calls[target] = append(s.calls[target], calls...)
 	s.turns[target] = append(s.turns[target], calls)
 	s.failed[target] += failed
+	if gaps != nil {
+		s.gaps[target] = append(s.gaps[target], gaps...)
+		s.gapTurns[target] = append(s.gapTurns[target], gaps)
+	}
 }
 
 func measure(ctx context.Context, s *scene, cfg config, l load) (samples, error) {
-	out := samples{calls: map[string][]time.Duration{}, turns: map[string][][]time.Duration{}, gaps: map[string][]time.Duration{}, failed: map[string]int{}}
+	out := newSamples()
 	question := completion(1 << 10)
 	for _, t := range s.targets { // warm up connections and caches
 		if l.kind != streaming {
@@ -84,41 +99,50 @@ func measure(ctx context.Context, s *scene, cfg config, l load) (samples, error)
 		}
 	}
 	random := rand.New(rand.NewPCG(7, 8))
-	for range cfg.rounds {
-		blocks := 1
-		if l.kind == closedLoop {
-			blocks = max(1, cfg.calls/block)
-		}
-		for range blocks {
-			for _, i := range random.Perm(len(s.targets)) { // nobody always comes behind the same other
-				one(ctx, s.targets[i], cfg, l, question, &out)
-				if err := ctx.Err(); err != nil {
-					return out, err
-				}
-				time.Sleep(10 * time.Millisecond)
+	for n := range cfg.rounds * turns(cfg, l.kind) {
+		for _, i := range random.Perm(len(s.targets)) { // nobody always comes behind the same other
+			one(ctx, s.targets[i], cfg, l, question, uint64(n), &out)
+			if err := ctx.Err(); err != nil {
+				return out, err
 			}
+			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	return out, nil
 }
 
-func one(ctx context.Context, t target, cfg config, l load, question []byte, out *samples) {
+// turns is how many each target has in a round.
+func turns(cfg config, k kind) int {
+	switch k {
+	case closedLoop:
+		return max(1, cfg.calls/block)
+	case openLoop:
+		return max(1, int(cfg.open/turn))
+	default:
+		return max(1, cfg.streams/turnStreams)
+	}
+}
+
+// one is a target's turn. All targets get the same arrivals in their n-th.
+func one(ctx context.Context, t target, cfg config, l load, question []byte, n uint64, out *samples) {
 	switch l.kind {
 	case closedLoop:
 		d, failed := closed(ctx, t, l.path, question, min(block, cfg.calls))
-		out.take(t.name, d, failed)
+		out.take(t.name, d, nil, failed)
 	case openLoop:
-		d, failed := open(ctx, t, l.path, question, cfg.rate, cfg.open)
-		out.take(t.name, d, failed)
+		d, failed := open(ctx, t, l.path, question, rand.New(rand.NewPCG(5, n)), cfg.rate, min(turn, cfg.open))
+		out.take(t.name, d, nil, failed)
 	case streaming:
-		for range cfg.streams {
-			delays, gaps, err := frameDelays(ctx, t, l.path, question)
+		failed := 0
+		delays, gaps := []time.Duration{}, []time.Duration{}
+		for range min(turnStreams, cfg.streams) {
+			d, g, err := frameDelays(ctx, t, l.path, question)
 			if err != nil {
-				out.failed[t.name]++
+				failed++
 			}
-			out.calls[t.name] = append(out.calls[t.name], delays...)
-			out.gaps[t.name] = append(out.gaps[t.name], gaps...)
+			delays, gaps = append(delays, d...), append(gaps, g...)
 		}
+		out.take(t.name, delays, gaps, failed)
 	}
 }
 
@@ -164,12 +188,12 @@ func closed(ctx context.Context, t target, path string, question []byte, n int) 
 
 // open starts calls at random moments, on average rate per second, whether or not earlier ones are answered, and
 // counts from the moment a call was due.
-func open(ctx context.Context, t target, path string, question []byte, rate int, length time.Duration) (out []time.Duration, failed int) {
+func open(ctx context.Context, t target, path string, question []byte, random *rand.Rand, rate int, length time.Duration) (out []time.Duration, failed int) {
 	var (
 		mu sync.Mutex
 		wg sync.WaitGroup
 	)
-	tapscene.Arrivals(ctx, rand.New(rand.NewPCG(5, 6)), rate, length, func(due time.Time) {
+	tapscene.Arrivals(ctx, random, rate, length, func(due time.Time) {
 		wg.Go(func() {
 			d, err := timed(ctx, t, path, question, due)
 			mu.Lock()
