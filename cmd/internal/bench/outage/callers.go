@@ -7,10 +7,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"text/tabwriter"
 	"time"
 
 	"github.com/modeltrail/modeltrail/cmd/internal/bench/tapscene"
@@ -24,7 +26,7 @@ var phases = [...]string{"before", "away", "after"}
 var turns = [...]struct {
 	target string
 	length time.Duration
-}{{"tap", 4 * time.Second}, {"plain", time.Second}}
+}{{"tap", 2 * time.Second}, {"plain", 500 * time.Millisecond}}
 
 // withTurns is how long a phase lasts in which the tap has calls for the given time.
 func withTurns(calls time.Duration) time.Duration {
@@ -39,16 +41,16 @@ type callers struct {
 	phase  atomic.Int64
 
 	mu     sync.Mutex
-	times  map[string]*[len(phases)][]time.Duration // by target
+	times  map[string]*[len(phases)][][]time.Duration // by target, phase and turn
 	failed map[string]*[len(phases)]int
 	ok     []string // ids of the tap's calls that were answered
 }
 
 func startCallers(ctx context.Context, cfg config, s *scene) *callers {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &callers{cancel: cancel, times: map[string]*[len(phases)][]time.Duration{}, failed: map[string]*[len(phases)]int{}}
+	c := &callers{cancel: cancel, times: map[string]*[len(phases)][][]time.Duration{}, failed: map[string]*[len(phases)]int{}}
 	for _, t := range turns {
-		c.times[t.target], c.failed[t.target] = new([len(phases)][]time.Duration), new([len(phases)]int)
+		c.times[t.target], c.failed[t.target] = new([len(phases)][][]time.Duration), new([len(phases)]int)
 	}
 	c.wait.Go(func() { c.takeTurns(ctx, cfg, map[string]string{"tap": s.tap.URL, "plain": s.plainURL}) })
 	return c
@@ -62,6 +64,7 @@ func (c *callers) takeTurns(ctx context.Context, cfg config, bases map[string]st
 		clients[name] = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, MaxIdleConns: 512}}
 	}
 	for ctx.Err() == nil {
+		phase := c.pair()
 		for _, turn := range turns {
 			var open sync.WaitGroup
 			tapscene.Arrivals(ctx, random, cfg.rate, turn.length, func(due time.Time) {
@@ -69,7 +72,7 @@ func (c *callers) takeTurns(ctx context.Context, cfg config, bases map[string]st
 				id := "call-" + strconv.Itoa(sent)
 				open.Go(func() {
 					err := c.call(clients[turn.target], bases[turn.target], id, body)
-					c.note(turn.target, id, time.Since(due), err)
+					c.note(turn.target, phase, id, time.Since(due), err)
 				})
 			})
 			open.Wait()
@@ -77,15 +80,26 @@ func (c *callers) takeTurns(ctx context.Context, cfg config, bases map[string]st
 	}
 }
 
-func (c *callers) note(target, id string, took time.Duration, err error) {
+// pair begins a turn of each target and returns the phase to which both belong.
+func (c *callers) pair() (phase int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.phase.Load()
+	phase = c.phase.Load()
+	for _, times := range c.times {
+		times[phase] = append(times[phase], nil)
+	}
+	return phase
+}
+
+func (c *callers) note(target string, phase int64, id string, took time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err != nil {
-		c.failed[target][p]++
+		c.failed[target][phase]++
 		return
 	}
-	c.times[target][p] = append(c.times[target][p], took)
+	turn := &c.times[target][phase][len(c.times[target][phase])-1]
+	*turn = append(*turn, took)
 	if target == "tap" {
 		c.ok = append(c.ok, id)
 	}
@@ -134,23 +148,26 @@ func (c *callers) served() []string {
 	return c.ok
 }
 
-// print shows the latency of both in each phase.
+// print shows the latency of both in each phase, in microseconds.
 func (c *callers) print() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fmt.Printf("\n%-8s %10s %10s %12s %10s %10s %12s %8s %8s\n", "phase", "tap p50", "plain p50", "added p50", "tap p99", "plain p99", "added p99", "calls", "failed")
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "\nphase\tcalls\tfailed")
+	for _, p := range []string{"p50", "p99"} {
+		fmt.Fprintf(w, "\ttap %s\tplain\tadded\tby turns\ttap/plain", p)
+	}
+	fmt.Fprintln(w, "\t")
 	for i, phase := range phases {
-		through, plain := c.times["tap"][i], c.times["plain"][i]
-		slices.Sort(through)
-		slices.Sort(plain)
-		t50, p50, t99, p99 := quantile(through, .5), quantile(plain, .5), quantile(through, .99), quantile(plain, .99)
-		fmt.Printf("%-8s %10v %10v %12v %10v %10v %12v %8d %8d\n", phase, t50, p50, t50-p50, t99, p99, t99-p99, len(through), c.failed["tap"][i])
+		tap, plain := c.times["tap"][i], c.times["plain"][i]
+		through, beside := slices.Concat(tap...), slices.Concat(plain...)
+		fmt.Fprintf(w, "%s\t%d\t%d", phase, len(through), c.failed["tap"][i])
+		for _, p := range []float64{0.5, 0.99} {
+			t, b := tapscene.Percentile(through, p), tapscene.Percentile(beside, p)
+			fmt.Fprintf(w, "\t%d\t%d\t%s\t%s\t%.2f", t.Microseconds(), b.Microseconds(), tapscene.Signed(t-b), tapscene.ByTurns(plain, tap, p), float64(t)/float64(max(b, 1)))
+		}
+		fmt.Fprintln(w, "\t")
 	}
-}
-
-func quantile(sorted []time.Duration, q float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[int(q*float64(len(sorted)-1))].Round(time.Microsecond)
+	_ = w.Flush()
+	fmt.Println("microseconds; by turns = the median, over pairs of turns, of the difference, and its 95 % interval")
 }

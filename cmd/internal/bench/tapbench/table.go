@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
-	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/modeltrail/modeltrail/cmd/internal/bench/tapscene"
 )
 
 // table prints percentiles side by side, a part for each.
@@ -41,10 +41,10 @@ func (t *table) add(l load, s samples) {
 func (t *table) row(name string, by map[string][]time.Duration, turns map[string][][]time.Duration, failed map[string]int) {
 	for i := range t.parts {
 		p := t.parts[i].p
-		direct, plain, tap := percentile(by["direct"], p), percentile(by["plain"], p), percentile(by["tap"], p)
+		direct, plain, tap := tapscene.Percentile(by["direct"], p), tapscene.Percentile(by["plain"], p), tapscene.Percentile(by["tap"], p)
 		row := []string{name, fmt.Sprint(len(by["tap"])), micro(direct), micro(plain), micro(tap)}
 		for _, proxy := range []string{"tap", "control"} {
-			row = append(row, signed(percentile(by[proxy], p)-plain), byTurns(turns["plain"], turns[proxy], p))
+			row = append(row, tapscene.Signed(tapscene.Percentile(by[proxy], p)-plain), tapscene.ByTurns(turns["plain"], turns[proxy], p))
 		}
 		row = append(row, fmt.Sprintf("%.2f", float64(tap)/float64(max(plain, 1))))
 		for _, proxy := range []string{"plain", "control", "tap"} {
@@ -70,40 +70,4 @@ func (t *table) print() {
 		"that difference, and its 95 % interval; control = the same for a second plain proxy, which is the error of the measurement")
 }
 
-// byTurns is the median difference of a percentile between turns that followed each other, with the interval in which it
-// lies by 95 % (order statistics, that is, whatever the distribution). What else the machine does for a while spoils the
-// turns that it meets and not the median, where it would make up the last percent of all calls.
-func byTurns(plain, tap [][]time.Duration, p float64) string {
-	var added []time.Duration
-	for i := range min(len(plain), len(tap)) {
-		if len(plain[i]) > 0 && len(tap[i]) > 0 {
-			added = append(added, percentile(tap[i], p)-percentile(plain[i], p))
-		}
-	}
-	n := float64(len(added))
-	reach := 0.98 * math.Sqrt(n) // of the normal approximation: 1.96 * sqrt(n)/2 ranks about the middle
-	low, high := int(n/2-reach), int(n/2+reach)
-	if low < 0 || high >= len(added) || len(added) < minTurns {
-		return "-"
-	}
-	slices.Sort(added)
-	return fmt.Sprintf("%s (%s to %s)", signed(percentile(added, 0.5)), signed(added[low]), signed(added[high]))
-}
-
-// minTurns is how many pairs of turns a median is taken of.
-const minTurns = 8
-
-func percentile(d []time.Duration, p float64) time.Duration {
-	if len(d) == 0 {
-		return 0
-	}
-	slices.Sort(d)
-	return d[min(len(d)-1, int(float64(len(d))*p))]
-}
-
 func micro(d time.Duration) string { return fmt.Sprintf("%.0f", float64(d)/float64(time.Microsecond)) }
-
-// signed writes microseconds with their sign.
-func signed(d time.Duration) string {
-	return fmt.Sprintf("%+d", d.Round(time.Microsecond).Microseconds())
-}
