@@ -6,7 +6,8 @@ import (
 	"net/http"
 )
 
-// gatherBytes is the longest request that is read before it goes upstream. With its header it fits one write.
+// gatherBytes is the longest request that is read before it goes upstream. With a header of less than 2 KiB it fits one
+// write of the transport (WriteBufferSize).
 const gatherBytes = 6 << 10
 
 // gather reads a short request of known length before it goes upstream. The transport sends what is in memory together
