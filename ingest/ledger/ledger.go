@@ -64,11 +64,13 @@ type Ledger struct {
 	stopped bool           // the closing statement is made
 	before  uint64         // envelopes numbered when the last statement was made
 
-	dead    []*state
-	started atomic.Bool
-	closing chan struct{}
-	once    sync.Once
-	done    chan struct{}
+	dead     []*state
+	started  atomic.Bool
+	closing  chan struct{}
+	speech   context.Context // of the statements before the closing one
+	breakOff context.CancelFunc
+	once     sync.Once
+	done     chan struct{}
 }
 
 var kindName = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
@@ -94,6 +96,7 @@ func New(cfg Config, set Settings) (*Ledger, error) {
 		cfg: cfg, set: set, log: set.Logger.With().Str("component", "ledger").Str("kind", set.Kind).Logger(),
 		closing: make(chan struct{}), done: make(chan struct{}),
 	}
+	l.speech, l.breakOff = context.WithCancel(context.Background())
 	var err error
 	if l.key, err = LoadKey(cfg.SourceKeyFile); err != nil {
 		return nil, err

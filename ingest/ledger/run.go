@@ -12,15 +12,13 @@ func (l *Ledger) Start() {
 	if l.started.Swap(true) {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() { <-l.closing; cancel() }()
 	go func() {
 		defer close(l.done)
-		l.speak(ctx)
+		l.speak(l.speech)
 	}()
 }
 
-// speak sends one statement after the other. While one cannot be sent the next is not made.
+// speak sends one statement after the other until Close. While one cannot be sent the next is not made.
 func (l *Ledger) speak(ctx context.Context) {
 	ticker := time.NewTicker(l.cfg.Interval)
 	defer ticker.Stop()
@@ -30,7 +28,7 @@ func (l *Ledger) speak(ctx context.Context) {
 		l.keep()
 		select {
 		case <-ticker.C:
-		case <-ctx.Done():
+		case <-l.closing:
 			return
 		}
 	}
@@ -54,7 +52,7 @@ func (l *Ledger) tell(ctx context.Context, s Statement) error {
 
 // bury sends the closing statements of earlier epochs and removes their files once they are acknowledged.
 func (l *Ledger) bury(ctx context.Context) {
-	for len(l.dead) > 0 {
+	for len(l.dead) > 0 && !l.isClosing() {
 		s := l.dead[0]
 		statement, lost := l.obituary(s)
 		if err := l.set.Send(ctx, statement); err != nil {
@@ -68,6 +66,15 @@ func (l *Ledger) bury(ctx context.Context) {
 			l.log.Error().Err(err).Msg("closing statement will be repeated")
 		}
 		l.dead = l.dead[1:]
+	}
+}
+
+func (l *Ledger) isClosing() bool {
+	select {
+	case <-l.closing:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -89,7 +96,7 @@ func (l *Ledger) Close(ctx context.Context) error {
 	l.once.Do(func() {
 		close(l.closing)
 		if l.started.Load() {
-			<-l.done
+			l.silence(ctx)
 			err = l.tell(ctx, l.statement(true))
 		}
 		if err == nil {
@@ -107,11 +114,19 @@ func (l *Ledger) Close(ctx context.Context) error {
 	return err
 }
 
+// silence waits for the statement on its way until ctx ends. It is not broken off before: a franz-go client that gives up
+// the first record of a partition gives up what waits behind it too, which would be the closing statement.
+func (l *Ledger) silence(ctx context.Context) {
+	defer context.AfterFunc(ctx, l.breakOff)()
+	<-l.done
+}
+
 // Cut ends a ledger as a kill does: nothing more is said, and the next one of its folder finds a killed epoch. It is for
 // tests of what comes after a crash.
 func (l *Ledger) Cut() {
 	l.once.Do(func() {
 		close(l.closing)
+		l.breakOff()
 		if l.started.Load() {
 			<-l.done
 		}
