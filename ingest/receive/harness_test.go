@@ -36,6 +36,7 @@ type store struct {
 	refuse    error // of PublishDurable
 	lose      error // of Write
 	hold      chan struct{}
+	writing   func(context.Context) // what else happens while dead letters are written
 }
 
 func (s *store) PublishDurable(ctx context.Context, envs []*event.Envelope) error {
@@ -57,7 +58,10 @@ func (s *store) PublishDurable(ctx context.Context, envs []*event.Envelope) erro
 	return nil
 }
 
-func (s *store) Write(_ context.Context, rejects []batch.Reject) error {
+func (s *store) Write(ctx context.Context, rejects []batch.Reject) error {
+	if s.writing != nil {
+		s.writing(ctx)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lose != nil {

@@ -36,10 +36,8 @@ func (r *Receiver) keep(ctx context.Context, v *visit, records []Record) (Result
 	result.RejectedCount = len(letters)
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.DurableTimeout)
 	defer cancel()
-	if len(letters) > 0 {
-		if err := r.set.DeadLetters.Write(ctx, letters); err != nil {
-			return Result{}, r.notDurable(err, "dead letters could not be written; the request was refused")
-		}
+	if err := r.writeLetters(ctx, letters); err != nil {
+		return Result{}, r.notDurable(err, "dead letters could not be written; the request was refused")
 	}
 	for _, letter := range letters {
 		r.metrics.rejected.WithLabelValues(v.source.Name, letter.Reason).Inc()
@@ -48,6 +46,18 @@ func (r *Receiver) keep(ctx context.Context, v *visit, records []Record) (Result
 		return Result{}, fail
 	}
 	return result, nil
+}
+
+// writeLetters has the deadline of ctx but does not end with its sender: a Kafka client that gives up one record gives up
+// what waits behind it too, which are the letters of others.
+func (r *Receiver) writeLetters(ctx context.Context, letters []batch.Reject) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
+	return r.set.DeadLetters.Write(ctx, letters)
 }
 
 // admitRecord admits all envelopes of a record or none.

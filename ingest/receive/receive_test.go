@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,27 @@ func TestBadRecordsOfAGoodRequest_AreNamedCountedAndDeadLetters(t *testing.T) {
 	}
 	if n := r.metric("modeltrail_receive_rejected_records_total", "reason="+ReasonNotJSON); n != 3 {
 		t.Errorf("%v not_json_envelope counted", n)
+	}
+}
+
+// The letters of all senders wait in one client, which gives up those behind a cancelled one.
+func TestASenderThatGoesWhileItsDeadLettersAreWritten_DoesNotBreakThemOff(t *testing.T) {
+	r := start(t, config(bearer("tap-far", tokenA)))
+	sender, leave := context.WithCancel(t.Context())
+	var during error
+	bounded := false
+	r.writing = func(ctx context.Context) {
+		leave()
+		during = ctx.Err()
+		_, bounded = ctx.Deadline()
+	}
+	request := httptest.NewRequestWithContext(sender, http.MethodPost, "/v1/envelopes", strings.NewReader(`17`))
+	for k, v := range token(tokenA).with("Content-Type", MediaNDJSON) {
+		request.Header.Set(k, v)
+	}
+	r.receiver.ServeHTTP(httptest.NewRecorder(), request)
+	if during != nil || !bounded || len(r.letters) != 1 {
+		t.Errorf("after the sender left: %v, bounded %v, %d letters", during, bounded, len(r.letters))
 	}
 }
 
