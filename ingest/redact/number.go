@@ -112,6 +112,12 @@ func count(text []byte, s, e int) (c counted) {
 	return c
 }
 
+// equal marks, in its highest bit, every byte of w that is b.
+func equal(w uint64, b byte) uint64 {
+	x := w ^ uint64(b)*ones
+	return ^((x&^highs + 0x7F*ones) | x) & highs
+}
+
 // bitsOf gathers the highest bits of the eight bytes of w.
 func bitsOf(w uint64) uint64 { return w & highs >> 7 * 0x0102040810204080 >> 56 }
 
@@ -134,6 +140,12 @@ func ibanBefore(text []byte, s int) bool {
 func uppers(w uint64) uint64 {
 	low := w &^ highs
 	return bitsOf((low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ w)
+}
+
+// letters is a mask of the letters among the eight bytes of w.
+func letters(w uint64) uint64 {
+	low := (w | folds) &^ highs
+	return bitsOf((low + (0x80-'a')*ones) &^ (low + (0x80-'z'-1)*ones) &^ w)
 }
 
 // digits is a mask of the digits among the eight bytes of w.
@@ -325,25 +337,54 @@ var (
 	cardWords = newWordList("card", "visa", "maestro", "unionpay", "pan", "credit", "debit", "karte", "carte", "tarjeta")
 )
 
-// announced says whether one of words begins within 24 characters before i, on the same line. A backslash does not
+// heard is the bytes before a number in which a word may announce it.
+const heard = 24
+
+// announced says whether one of words begins within the heard characters before i, on the same line. A backslash does not
 // count where escapes are not resolved.
 func (sc *scanner) announced(i int, words *wordList) bool {
-	text := sc.text
-	if i >= 24 && (load(text, i-24)|load(text, i-16)|load(text, i-8))&(0x40*ones) == 0 {
-		return false // digits and signs only, as in a list of numbers
-	}
-	for k, left := i-1, 24; k >= 0 && left > 0 && text[k] != '\n'; k, left = k-1, left-1 {
-		b := text[k]
-		if !isLetter(b) {
-			if b == '\\' && sc.probe {
-				left++
+	if i >= heard {
+		if begins, known := wordsBefore(sc.text, i); known {
+			for ; begins != 0; begins &= begins - 1 {
+				if sc.oneOf(words, i-heard+bits.TrailingZeros64(begins), i) {
+					return true
+				}
 			}
-			continue
+			return false
 		}
-		for _, w := range words[b&0x1F-1] {
-			if hasFold(text[:i], k, w) && (k == 0 || !isAlnum(sc.prev(k))) {
-				return true
-			}
+	}
+	for k, left := i-1, heard; k >= 0 && left > 0 && sc.text[k] != '\n'; k, left = k-1, left-1 {
+		if sc.text[k] == '\\' && sc.probe {
+			left++
+		}
+		if isLetter(sc.text[k]) && sc.oneOf(words, k, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// wordsBefore marks of the heard bytes before i those where a word may begin; it does not know where there are backslashes.
+func wordsBefore(text []byte, i int) (begins uint64, known bool) {
+	a, b, c := load(text, i-24), load(text, i-16), load(text, i-8)
+	if (a|b|c)&(0x40*ones) == 0 {
+		return 0, true // digits and signs only, as in a list of numbers
+	}
+	if equal(a, '\\')|equal(b, '\\')|equal(c, '\\') != 0 {
+		return 0, false
+	}
+	letter := letters(a) | letters(b)<<8 | letters(c)<<16
+	digit := digits(a) | digits(b)<<8 | digits(c)<<16
+	line := bitsOf(equal(a, '\n')) | bitsOf(equal(b, '\n'))<<8 | bitsOf(equal(c, '\n'))<<16
+	first := ^((letter | digit) << 1) | 1 | 2 // what stands before these two may be an escape
+	return letter & first >> bits.Len64(line) << bits.Len64(line), true
+}
+
+// oneOf says whether one of words begins at k, before a number at i.
+func (sc *scanner) oneOf(words *wordList, k, i int) bool {
+	for _, w := range words[sc.text[k]&0x1F-1] {
+		if hasFold(sc.text[:i], k, w) && (k == 0 || !isAlnum(sc.prev(k))) {
+			return true
 		}
 	}
 	return false

@@ -2,16 +2,13 @@ package redact
 
 import "encoding/binary"
 
-// The first look at a text must cost well under one nanosecond per byte, so it does not search keywords. A credential
-// is either a long token (every rule of the set matches at least minRun token characters in a row), or it follows
-// one of a few words ("password", "basic ", ...), and the personal data looked for contains '@' or nine digits.
-// All but '@' are found in one pass that loads eight bytes at every sixth position: a token of fourteen bytes always
-// fills one such load, a number of nine characters one of its first four bytes, and a word of five bytes is seen by
-// one of its three-byte strings, of which every load holds two.
+// The first look at a text must cost about one nanosecond per byte, so it does not search keywords. A credential is
+// either a long token (every rule of the set matches at least minRun token characters in a row), or it follows one of a
+// few words ("password", "basic ", ...), and the personal data looked for contains '@' or nine digits. All but '@' are
+// found in one pass that marks 64 bytes at a time (block.go).
 const (
 	minRun    = 14 // shortest token any rule can match
 	minDigits = 9  // digits of the shortest phone number; IBANs and cards have more
-	stride    = 6
 )
 
 // Byte classes.
@@ -89,47 +86,6 @@ func load(text []byte, i int) uint64 {
 	var last [8]byte
 	copy(last[:], text[min(i, len(text)):])
 	return binary.LittleEndian.Uint64(last[:])
-}
-
-// allTokens says that all eight bytes of w may stand in a credential.
-func allTokens(w uint64) bool {
-	t := &byteClass
-	return t[uint8(w)]&t[uint8(w>>8)]&t[uint8(w>>16)]&t[uint8(w>>24)]&
-		t[uint8(w>>32)]&t[uint8(w>>40)]&t[uint8(w>>48)]&t[uint8(w>>56)]&classToken != 0
-}
-
-// mayToken is false for most loads that are not all tokens: a byte below '%' or beyond ASCII stands in w.
-func mayToken(w uint64) bool { return ((w-'%'*ones)&^w|w)&highs == 0 }
-
-// allNumbers says that the first four bytes of w may stand in a written number.
-func allNumbers(w uint64) bool {
-	t := &byteClass
-	return t[uint8(w)]&t[uint8(w>>8)]&t[uint8(w>>16)]&t[uint8(w>>24)]&classNumber != 0
-}
-
-// mayNumber is false for most loads that do not begin with four of a number: one of the bytes is a letter.
-func mayNumber(w uint64) bool { return uint32(w)&0xC0C0C0C0 == 0 }
-
-// skip returns the first position, at or a multiple of stride after i, where something needs a second look. Before
-// token and number nothing of that kind does.
-func (g *grams) skip(text []byte, i, token, number int) int {
-	for ; i+8 <= len(text); i += stride {
-		w := binary.LittleEndian.Uint64(text[i:])
-		fold := w | folds
-		if g.has(uint32(fold)) || g.has(uint32(fold>>24)) || mayNumber(w) && i >= number && allNumbers(w) ||
-			mayToken(w) && i >= token && allTokens(w) {
-			return i
-		}
-	}
-	return i
-}
-
-// extent returns the run of characters of a class around i that begins at or after from.
-func extent(text []byte, from, i int, class uint16) (s, e int) {
-	for s = i; s > from && byteClass[text[s-1]]&class != 0; {
-		s--
-	}
-	return s, span(text, i, len(text), class)
 }
 
 // span returns the end of the run of characters of a class that begins at i, at most e.

@@ -100,8 +100,10 @@ func TestStream_KnownShapes_TellTheSame(t *testing.T) {
 func TestSkipping_MissesNothing(t *testing.T) {
 	r := newTest(t)
 	w := newWriter(t, r, 7)
+	sc := newScanner(r)
 	for range 600 {
-		text := []byte(w.text() + w.text())
+		text := []byte(w.text() + w.one("", "", "\nphone ", " Tel.\v", "\\ncall ", ". Fax: ") + w.text())
+		sc.text, sc.probe = text, w.r.IntN(2) == 0
 		from := w.r.IntN(len(text) + 1)
 		end := len(text)
 		for i := from; i < len(text); i++ {
@@ -123,16 +125,6 @@ func TestSkipping_MissesNothing(t *testing.T) {
 		if got := span(text, from, len(text), classToken); got != end {
 			t.Fatalf("token from %d of %q ends at %d, not %d", from, text, got, end)
 		}
-		strange := false
-		for i, c := range string(text) {
-			n := utf8.RuneLen(c)
-			if f := fold(c); c > utf8.RuneSelf && f != c && (f > ' ' || i > 0 && isAlnum(text[i-1]) || i+n < len(text) && isAlnum(text[i+n])) {
-				strange = true
-			}
-		}
-		if odd(text) != strange {
-			t.Fatalf("odd(%q) is %v", text, !strange)
-		}
 		iban := from < longestPrefix
 		for i := max(0, from-longestPrefix); i < from-1 && i+3 < len(text); i++ {
 			iban = iban || is(text[i], classUpper) && is(text[i+1], classUpper) && is(text[i+2], classDigit) && is(text[i+3], classDigit)
@@ -140,12 +132,62 @@ func TestSkipping_MissesNothing(t *testing.T) {
 		if ibanBefore(text, from) != iban {
 			t.Fatalf("iban before %d of %q: %v", from, text, !iban)
 		}
+		for i := range text {
+			if got, want := sc.announced(i, &phoneWords), plainAnnounced(sc, i, &phoneWords); got != want {
+				t.Fatalf("phone word before %d of %q: %v", i, text, got)
+			}
+		}
 		until := from + w.r.IntN(len(text)-from+1)
 		got, want := count(text, from, until), plainCount(text[from:until])
 		if got.american = false; got != want {
 			t.Fatalf("%q\n got %+v\nwant %+v", text[from:until], got, want)
 		}
 	}
+}
+
+// TestInspect_AgreesWithOneCharacterAtATime reads texts whole, cut anywhere, and with bytes changed.
+func TestInspect_AgreesWithOneCharacterAtATime(t *testing.T) {
+	w := newWriter(t, newTest(t), 8)
+	for range 2000 {
+		body := []byte(w.text() + w.one("", "日本語", "Zażółć — “q”", "a\u200bb", "😀 ok", "x\uff11"))
+		body = body[:1+w.r.IntN(len(body))]
+		for range w.r.IntN(3) {
+			body[w.r.IntN(len(body))] = byte(w.r.IntN(256))
+		}
+		wantText, wantOdd := plainInspect(body)
+		if text, odd := inspect(body); text != wantText || text && odd != wantOdd {
+			t.Fatalf("%q: text %v, odd %v; want %v, %v", body, text, odd, wantText, wantOdd)
+		}
+	}
+}
+
+func plainInspect(body []byte) (text, odd bool) {
+	for i := 0; i < len(body); {
+		r, n := utf8.DecodeRune(body[i:])
+		switch {
+		case r == 0:
+			return false, false
+		case r == utf8.RuneError && n == 1:
+			return i > 0 && !utf8.FullRune(body[i:]), odd
+		}
+		if f := fold(r); f != r && (f > ' ' || i > 0 && isAlnum(body[i-1]) || i+n < len(body) && isAlnum(body[i+n])) {
+			odd = true
+		}
+		i += n
+	}
+	return true, odd
+}
+
+func plainAnnounced(sc *scanner, i int, words *wordList) bool {
+	for k, left := i-1, heard; k >= 0 && left > 0 && sc.text[k] != '\n'; k, left = k-1, left-1 {
+		if sc.text[k] == '\\' && sc.probe {
+			left++
+		}
+		if isLetter(sc.text[k]) && sc.oneOf(words, k, i) {
+			return true
+		}
+	}
+	return false
 }
 
 func plainCount(text []byte) (c counted) {

@@ -20,7 +20,7 @@ func (r *Redactor) String(s string) (string, []*event.Redaction) {
 		return s, nil
 	}
 	body := []byte(s)
-	if len(body) > r.cfg.MaxBodyBytes || !isText(body) {
+	if len(body) > r.cfg.MaxBodyBytes {
 		return unreadable, []*event.Redaction{{Rule: "unreadable", Count: 1}}
 	}
 	k := kindText

@@ -5,11 +5,11 @@
 // [REDACTED:<rule>]; everything else stays byte for byte as it was, a valid JSON body stays valid and a stream
 // keeps its frames. A body is redacted until another pass finds nothing, so redaction is idempotent by construction.
 //
-// The way of a body: one pass over its bytes, eight at a time, finds long tokens, groups of digits and a few words
-// (prefilter.go). In long tokens, and before those to which something is assigned, the first three bytes of every
+// The way of a body: one pass over its bytes, 64 at a time, finds long tokens, groups of digits and a few words
+// (block.go, prefilter.go). In long tokens, and before those to which something is assigned, the first three bytes of every
 // rule's keywords are looked up, and the keyword is judged by its surroundings and by how the rule's expression begins
 // (gate.go, keywords.go, lead.go); only then does the expression run, over the token or the few bytes around it
-// (token.go). Numbers are counted before their groups are read (number.go, list.go). Escapes and streams are read
+// (token.go). Numbers are counted before their groups are read (number.go). Escapes and streams are read
 // through views that remember where each byte came from (view.go, stream.go). A clean body costs no allocation.
 package redact
 
@@ -20,7 +20,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/modeltrail/modeltrail/schemas/event"
 )
@@ -42,12 +41,13 @@ const (
 type Redactor struct {
 	cfg      Config
 	set      *ruleSet
-	words    *wordSet
+	words    *grams
 	inner    *Redactor // for decoded base64: secrets only; nil in itself
 	disabled map[string]bool
 	pool     sync.Pool
 
 	email, phone, card, iban bool
+	counts                   bool // something with digits is looked for
 }
 
 // New reads the rules that cfg selects. Their expressions are compiled when first needed.
@@ -75,6 +75,7 @@ func newRedactor(cfg Config, set *ruleSet) *Redactor {
 		email: slices.Contains(cfg.PII, PIIEmail), phone: slices.Contains(cfg.PII, PIIPhone),
 		card: slices.Contains(cfg.PII, PIICard), iban: slices.Contains(cfg.PII, PIIIBAN),
 	}
+	r.counts = r.phone || r.card || r.iban
 	for _, name := range cfg.DisableRules {
 		r.disabled[name] = true
 	}
@@ -99,9 +100,6 @@ func (r *Redactor) Body(contentType string, body []byte) (out []byte, counts []*
 	if len(body) > r.cfg.MaxBodyBytes {
 		return nil, nil, ErrTooLarge
 	}
-	if !isText(body) {
-		return nil, nil, ErrNotText
-	}
 	return r.clean(classify(contentType, body), body)
 }
 
@@ -115,7 +113,11 @@ func (r *Redactor) clean(k kind, body []byte) (out []byte, counts []*event.Redac
 	sc := r.take()
 	out = body
 	for range maxPasses {
-		cuts, ok := sc.find(k, out)
+		text, odd := inspect(out)
+		if !text {
+			return nil, nil, ErrNotText
+		}
+		cuts, ok := sc.find(k, out, odd)
 		if !ok {
 			return nil, nil, ErrUnstable
 		}
@@ -127,22 +129,6 @@ func (r *Redactor) clean(k kind, body []byte) (out []byte, counts []*event.Redac
 		out = splice(out, cuts)
 	}
 	return nil, nil, ErrUnstable
-}
-
-// isText accepts UTF-8 without NUL whose last character may be cut short.
-func isText(body []byte) bool {
-	if bytes.IndexByte(body, 0) >= 0 {
-		return false
-	}
-	for cut := 0; cut < utf8.UTFMax && cut < len(body); cut++ {
-		if utf8.Valid(body[:len(body)-cut]) {
-			return true
-		}
-		if body[len(body)-1-cut] < utf8.RuneSelf {
-			return false
-		}
-	}
-	return false
 }
 
 // classify finds how a body is written, from the body first: a label may be wrong.
@@ -167,13 +153,14 @@ func classify(contentType string, body []byte) kind {
 	return kindText
 }
 
-// find returns what is to be cut from body, sorted; ok is false when something was found that cannot be cut.
-func (sc *scanner) find(k kind, body []byte) (cuts []cut, ok bool) {
+// find returns what is to be cut from body, sorted; odd is what inspect says of it. ok is false when something was found
+// that cannot be cut.
+func (sc *scanner) find(k kind, body []byte, odd bool) (cuts []cut, ok bool) {
 	sc.cuts = sc.cuts[:0]
 	if k == kindForm {
 		sc.formValues(body)
 	}
-	sc.readLayers(k, body)
+	sc.readLayers(k, body, odd)
 	if k == kindSSE || k == kindJSON {
 		sc.readStream(k, body)
 	}
@@ -185,7 +172,7 @@ func (sc *scanner) find(k kind, body []byte) (cuts []cut, ok bool) {
 }
 
 // readLayers scans body, then what it says with its escapes resolved, then again for escapes inside escapes.
-func (sc *scanner) readLayers(k kind, body []byte) {
+func (sc *scanner) readLayers(k kind, body []byte, odd bool) {
 	ways := backslashes
 	if k == kindForm || k == kindPath {
 		ways = percents
@@ -197,10 +184,10 @@ func (sc *scanner) readLayers(k kind, body []byte) {
 		escaped := bytes.IndexByte(text, '\\') >= 0
 		encoded := ways == percents && depth == 0 && bytes.ContainsAny(text, "%+")
 		switch {
-		case depth == 0 && !escaped && !encoded && !odd(text), depth > 0 && !escaped && !encoded:
+		case depth == 0 && !escaped && !encoded && !odd, depth > 0 && !escaped && !encoded:
 			sc.take(text, parent)
 			return
-		case ways == backslashes && harmless(text) && (depth > 0 || !odd(text)) && !sc.suspect(text, sent):
+		case ways == backslashes && harmless(text) && (depth > 0 || !odd) && !sc.suspect(text, sent):
 			return
 		case sent:
 			// what it says is scanned instead

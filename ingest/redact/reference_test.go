@@ -177,7 +177,7 @@ func agree(t *testing.T, sc *scanner, ref *reference, text []byte) {
 		if clean >= 0 && len(want) > 0 {
 			t.Fatalf("not suspect in layer %d, in layer %d: %q %q", clean, depth, text, want)
 		}
-		if clean < 0 && harmless(text) && !odd(text) && !sc.suspect(text, false) {
+		if whole, odd := inspect(text); clean < 0 && whole && !odd && harmless(text) && !sc.suspect(text, false) {
 			clean = depth
 		}
 		var v view

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"math/bits"
 	"slices"
 )
 
@@ -86,40 +87,83 @@ func (sc *scanner) scan(text []byte) []match {
 	return sc.found
 }
 
-// look finds long tokens, announcing words and written numbers in one pass.
+// look finds long tokens, written numbers and announcing words, one block of the text after the other. Behind the last
+// block nothing is marked, so every run ends.
 func (sc *scanner) look(text []byte) {
-	secrets, numbers := sc.r.cfg.Secrets, sc.r.phone || sc.r.card || sc.r.iban
-	words := sc.r.words
-	token, number := 0, 0 // ends of what is judged
-	for i := words.skip(text, 0, token, number); i < len(text); i = words.skip(text, i+stride, token, number) {
-		w := load(text, i)
-		if numbers && i >= number && mayNumber(w) && allNumbers(w) {
-			sc.phase = phaseNumber
-			if i < number+blockSize/2 && i+blockSize <= len(text) {
-				number = sc.numbers(number, i)
-			} else {
-				s, e := extent(text, number, i, classNumber)
-				if number = e; e-s >= minDigits {
-					sc.number(s, e)
-				}
-			}
+	tokens, numbers := none, none
+	for i := 0; i <= len(text); i += blockSize {
+		b := blockAt(text, i)
+		if sc.r.counts {
+			numbers = sc.numbersOf(numbers, &b, i)
 		}
-		if !secrets {
-			continue
+		if sc.r.cfg.Secrets {
+			tokens = sc.tokensOf(tokens, b.token, i)
+			sc.wordsOf(b.word, i)
 		}
-		if i >= token && mayToken(w) && allTokens(w) {
-			s, e := extent(text, token, i, classToken)
-			if token = e; e-s >= minRun {
-				sc.phase = phaseRun
-				sc.run(s, e)
-			}
+	}
+}
+
+// tokensOf judges the long tokens that end in the block of m at i, of which the first may be open; it returns the one
+// that goes on.
+func (sc *scanner) tokensOf(o open, m uint64, i int) open {
+	sc.phase = phaseRun
+	if o != none {
+		e, rest := o.ended(m, i)
+		if e == 0 {
+			return o
 		}
-		sc.phase = phaseWord
-		if fold := w | folds; words.has(uint32(fold)) {
-			sc.word(i)
+		if e-int(o) >= minRun {
+			sc.run(int(o), e)
 		}
-		if fold := w | folds; words.has(uint32(fold >> 24)) {
-			sc.word(i + 3)
+		m = rest
+	}
+	for long := runsOf(m, minRun); long != 0; {
+		s := bits.TrailingZeros64(long)
+		n := bits.TrailingZeros64(^(m >> s))
+		if s+n == blockSize {
+			break
+		}
+		sc.run(i+s, i+s+n)
+		long = long >> (s + n) << (s + n)
+	}
+	return left(m, i)
+}
+
+// numbersOf does the same for runs of number characters with enough digits.
+func (sc *scanner) numbersOf(o open, b *block, i int) open {
+	sc.phase = phaseNumber
+	m := b.number
+	if o != none {
+		e, rest := o.ended(m, i)
+		if e == 0 {
+			return o
+		}
+		if e-int(o) >= minDigits {
+			sc.number(int(o), e)
+		}
+		m = rest
+	}
+	for long := runsOf(m, minDigits); long != 0; {
+		s := bits.TrailingZeros64(long)
+		n := bits.TrailingZeros64(^(m >> s))
+		if s+n == blockSize {
+			break
+		}
+		if bits.OnesCount64(b.digit>>s<<(blockSize-n)) >= minDigits {
+			sc.number(i+s, i+s+n)
+		}
+		long = long >> (s + n) << (s + n)
+	}
+	return left(m, i)
+}
+
+// wordsOf judges the places of a block at i by which an announcing word may be seen.
+func (sc *scanner) wordsOf(m uint64, i int) {
+	sc.phase = phaseWord
+	for ; m != 0; m &= m - 1 {
+		at := i + bits.TrailingZeros64(m)
+		if v := uint32(load(sc.text, at)|folds) & 0xFFFFFF; sc.r.words.has(v) {
+			sc.word(at, v)
 		}
 	}
 }

@@ -263,33 +263,3 @@ func fold(r rune) rune {
 	}
 	return r
 }
-
-// odd reports whether text has a character that fold changes beside a letter or digit, where it could part or
-// disguise a finding. Joined emoji and the spaces of CJK text are not odd.
-func odd(text []byte) bool {
-	for i := 0; i < len(text); {
-		if i+8 <= len(text) {
-			m := binary.LittleEndian.Uint64(text[i:]) & highs
-			if m == 0 {
-				i += 8
-				continue
-			}
-			i += bits.TrailingZeros64(m) / 8
-		}
-		for i < len(text) && text[i] >= utf8.RuneSelf {
-			if n := int(leads[text[i]]); n > 0 {
-				i += n
-				continue
-			}
-			r, n := utf8.DecodeRune(text[i:])
-			if f := fold(r); f != r && (f > ' ' || i > 0 && isAlnum(text[i-1]) || i+n < len(text) && isAlnum(text[i+n])) {
-				return true
-			}
-			i += n
-		}
-		if i+8 > len(text) {
-			i++ // ASCII, or the end
-		}
-	}
-	return false
-}

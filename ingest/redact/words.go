@@ -17,71 +17,43 @@ const (
 	announcePEM
 )
 
-// announcer is a word that announces a short credential. Its three-byte strings at offsets at, at+1 and at+2 are
-// looked for, of which one begins at a multiple of three; they are chosen to be rare.
+// announcer is a word that announces a short credential. It is seen by three letters that stand in it; they begin with few
+// different letters, and rare ones.
 type announcer struct {
-	word string
-	at   int
-	kind announce
+	word, seen string
+	kind       announce
 }
 
 var announcers = []announcer{
-	{"passw", 0, announcePassword}, {"passphrase", 0, announcePassword}, {"secret", 0, announcePassword}, {"passcode", 0, announcePassword},
-	{"authorization", 5, announcePassword}, {"basic ", 0, announceBasic}, {"bearer ", 1, announceBearer}, {"curl ", 0, announceCurl},
-	{"-begin ", 0, announcePEM}, {"pwd", -1, announcePassword},
+	{"passw", "pas", announcePassword}, {"passphrase", "pas", announcePassword}, {"passcode", "pas", announcePassword},
+	{"pwd", "pwd", announcePassword}, {"secret", "cre", announcePassword}, {"authorization", "zat", announcePassword},
+	{"basic ", "bas", announceBasic}, {"bearer ", "bea", announceBearer}, {"curl ", "cur", announceCurl},
+	{"-begin ", "beg", announcePEM},
 }
 
-// wordSet is the three-byte strings of all announcers.
-type wordSet struct {
-	grams
-	lists [64][]wordPart
-}
-
-// wordPart is a three-byte string, with folds set, and where its announcer begins relative to it.
-type wordPart struct {
-	gram  uint32
-	back  int
-	which *announcer
-}
-
-func newWords() *wordSet {
-	w := &wordSet{}
-	add := func(a *announcer, four [3]byte, back int) {
-		v := uint32(four[0]) | uint32(four[1])<<8 | uint32(four[2])<<16 | folds&0xFFFFFF
-		w.add(v)
-		list := &w.lists[gramHash(v)%uint32(len(w.lists))]
-		*list = append(*list, wordPart{v, back, a})
+// newWords is the letters by which announcers are seen.
+func newWords() *grams {
+	g := &grams{}
+	for n := range announcers {
+		g.add(announcers[n].gram())
 	}
+	return g
+}
+
+func (a *announcer) gram() uint32 {
+	return uint32(a.seen[0]) | uint32(a.seen[1])<<8 | uint32(a.seen[2])<<16
+}
+
+// word judges a place at which the letters of v stand, with folds set, by which an announcer may be seen.
+func (sc *scanner) word(i int, v uint32) {
 	for n := range announcers {
 		a := &announcers[n]
-		if len(a.word) >= 5 {
-			for k := a.at; k < a.at+3; k++ {
-				add(a, [3]byte([]byte(a.word[k:k+3])), k)
-			}
+		if a.gram() != v {
 			continue
 		}
-		add(a, [3]byte([]byte(a.word)), 0)
-		for c := range 128 { // the word is too short to hold three: any byte may stand beside it
-			b := byte(c&0x1F | c<<1&0xC0 | 0x20)
-			add(a, [3]byte{b, a.word[0], a.word[1]}, -1)
-			add(a, [3]byte{a.word[1], a.word[2], b}, 1)
-		}
-	}
-	return w
-}
-
-// word judges a place where a three-byte string of an announcer may stand.
-func (sc *scanner) word(i int) {
-	v := uint32(load(sc.text, i)|folds) & 0xFFFFFF
-	list := sc.r.words.lists[gramHash(v)%64]
-	for n := range list {
-		p := &list[n]
-		if p.gram != v {
-			continue
-		}
-		at := i - p.back
-		if at >= 0 && hasFold(sc.text, at, p.which.word) && (len(p.which.word) >= 5 || sc.parted(at, len(p.which.word))) {
-			sc.credential(p.which, at)
+		at := i - strings.Index(a.word, a.seen)
+		if at >= 0 && hasFold(sc.text, at, a.word) && (len(a.word) >= 5 || sc.parted(at, len(a.word))) {
+			sc.credential(a, at)
 		}
 	}
 }
