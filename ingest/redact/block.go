@@ -1,50 +1,97 @@
 package redact
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+)
 
 // blockSize is the bytes that are looked at together.
 const blockSize = 64
 
-// marks is what is to be known of a byte, sixteen bits apart: whether it may stand in a credential, whether it may stand
-// in a written number, whether it is a digit, whether an announcing word may be seen by it.
-var marks = func() (t [256]uint64) {
+// Marks of a byte.
+const (
+	markToken  = iota // may stand in a credential
+	markNumber        // may stand in a written number
+	markDigit
+	markFirst  // of the three letters by which an announcing word is seen
+	markSecond // of them
+	markThird  // of them
+	marks
+)
+
+// marked says whether byte c has a mark.
+func marked(c byte, mark int) bool {
+	switch mark {
+	case markToken:
+		return is(c, classToken)
+	case markNumber:
+		return is(c, classNumber)
+	case markDigit:
+		return is(c, classDigit)
+	}
+	return slices.ContainsFunc(announcers, func(a announcer) bool {
+		letter := a.seen[mark-markFirst]
+		return c == letter || is(letter, classLower) && c == letter&^0x20
+	})
+}
+
+// block is the marks of blockSize bytes: a word for each mark, with a bit for each byte.
+type block [marks]uint64
+
+// read marks a block. blockAt does the same faster where the processor can.
+func (b *block) read(text *[blockSize]byte) {
+	var w [8]uint64 // eight marks of eight bytes each
+	for k := range w {
+		v, t := binary.LittleEndian.Uint64(text[8*k:]), &marksOf
+		w[k] = t[uint8(v)] | t[uint8(v>>8)]<<1 | t[uint8(v>>16)]<<2 | t[uint8(v>>24)]<<3 |
+			t[uint8(v>>32)]<<4 | t[uint8(v>>40)]<<5 | t[uint8(v>>48)]<<6 | t[v>>56]<<7
+	}
+	b.gather(&w)
+}
+
+// marksOf are the marks of a byte, eight bits apart.
+var marksOf = func() (t [256]uint64) {
 	for c := range t {
-		for n, class := range [...]uint16{classToken, classNumber, classDigit} {
-			if is(byte(c), class) {
-				t[c] |= 1 << (16 * n)
+		for mark := range marks {
+			if marked(byte(c), mark) {
+				t[c] |= 1 << (8 * mark)
 			}
 		}
-	}
-	for n := range announcers {
-		t[announcers[n].seen[0]] |= 1 << 48
-		t[announcers[n].seen[0]&^0x20] |= 1 << 48
 	}
 	return t
 }()
 
-// block is the marks of blockSize bytes, one bit for each.
-type block struct{ token, number, digit, word uint64 }
+// gather brings the bytes of the same mark together: w is a matrix of eight by eight bytes, which is transposed in halves,
+// quarters and eighths (H. S. Warren, Hacker's Delight, section 7-3).
+func (b *block) gather(w *[8]uint64) {
+	const halves, quarters, eighths = 0x00000000FFFFFFFF, 0x0000FFFF0000FFFF, 0x00FF00FF00FF00FF
+	w0, w4 := w[0]&halves|w[4]<<32, w[0]>>32|w[4]&^halves
+	w1, w5 := w[1]&halves|w[5]<<32, w[1]>>32|w[5]&^halves
+	w2, w6 := w[2]&halves|w[6]<<32, w[2]>>32|w[6]&^halves
+	w3, w7 := w[3]&halves|w[7]<<32, w[3]>>32|w[7]&^halves
+	w0, w2 = w0&quarters|w2&quarters<<16, w0>>16&quarters|w2&^quarters
+	w1, w3 = w1&quarters|w3&quarters<<16, w1>>16&quarters|w3&^quarters
+	w4, w5 = w4&quarters|w6&quarters<<16, w5&quarters|w7&quarters<<16
+	b[0], b[1] = w0&eighths|w1&eighths<<8, w0>>8&eighths|w1&^eighths
+	b[2], b[3] = w2&eighths|w3&eighths<<8, w2>>8&eighths|w3&^eighths
+	b[4], b[5] = w4&eighths|w5&eighths<<8, w4>>8&eighths|w5&^eighths
+}
 
-// blockAt reads the block at i; what is beyond the end of text has no marks.
-func blockAt(text []byte, i int) (b block) {
-	if i+blockSize > len(text) {
-		var last [blockSize]byte
-		copy(last[:], text[i:])
-		text, i = last[:], 0
+// blockAt marks the block at i; what is beyond the end of text has no marks.
+func blockAt(text []byte, i int, b *block) {
+	if i+blockSize <= len(text) {
+		b.at((*[blockSize]byte)(text[i:]))
+		return
 	}
-	text = text[i : i+blockSize]
-	for k := 0; k < blockSize; k += 16 {
-		c := text[k : k+16 : k+16]
-		m := marks[c[0]] | marks[c[1]]<<1 | marks[c[2]]<<2 | marks[c[3]]<<3 |
-			marks[c[4]]<<4 | marks[c[5]]<<5 | marks[c[6]]<<6 | marks[c[7]]<<7 |
-			marks[c[8]]<<8 | marks[c[9]]<<9 | marks[c[10]]<<10 | marks[c[11]]<<11 |
-			marks[c[12]]<<12 | marks[c[13]]<<13 | marks[c[14]]<<14 | marks[c[15]]<<15
-		b.token |= m & 0xFFFF << k
-		b.number |= m >> 16 & 0xFFFF << k
-		b.digit |= m >> 32 & 0xFFFF << k
-		b.word |= m >> 48 << k
-	}
-	return b
+	var last [blockSize]byte
+	copy(last[:], text[i:])
+	b.at(&last)
+}
+
+// words marks the last of three letters by which an announcing word may be seen; before is the block before this one.
+func (b *block) words(before *block) uint64 {
+	return (b[markFirst]<<2 | before[markFirst]>>62) & (b[markSecond]<<1 | before[markSecond]>>63) & b[markThird]
 }
 
 // runsOf are the places from which at least n bits of m are set, for n from 9 to 16.

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -203,4 +204,31 @@ func plainCount(text []byte) (c counted) {
 		}
 	}
 	return c
+}
+
+// TestBlock_MarksWhatOneByteAtATimeDoes compares both ways of marking a block with the classes of its bytes.
+func TestBlock_MarksWhatOneByteAtATimeDoes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for n := range 4000 {
+		var text [blockSize]byte
+		for i := range text {
+			text[i] = byte(n + 7*i)
+			if n > 256 {
+				text[i] = byte(rng.IntN(256))
+			}
+		}
+		var want, here, plain block
+		for i, c := range text {
+			for mark := range marks {
+				if marked(c, mark) {
+					want[mark] |= 1 << i
+				}
+			}
+		}
+		here.at(&text)
+		plain.read(&text)
+		if here != want || plain != want {
+			t.Fatalf("%q\n  at %x\nread %x\nwant %x", text, here, plain, want)
+		}
+	}
 }

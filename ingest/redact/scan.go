@@ -91,14 +91,16 @@ func (sc *scanner) scan(text []byte) []match {
 // block nothing is marked, so every run ends.
 func (sc *scanner) look(text []byte) {
 	tokens, numbers := none, none
+	var b, before block
 	for i := 0; i <= len(text); i += blockSize {
-		b := blockAt(text, i)
+		before = b
+		blockAt(text, i, &b)
 		if sc.r.counts {
 			numbers = sc.numbersOf(numbers, &b, i)
 		}
 		if sc.r.cfg.Secrets {
-			tokens = sc.tokensOf(tokens, b.token, i)
-			sc.wordsOf(b.word, i)
+			tokens = sc.tokensOf(tokens, b[markToken], i)
+			sc.wordsOf(b.words(&before), i)
 		}
 	}
 }
@@ -132,7 +134,7 @@ func (sc *scanner) tokensOf(o open, m uint64, i int) open {
 // numbersOf does the same for runs of number characters with enough digits.
 func (sc *scanner) numbersOf(o open, b *block, i int) open {
 	sc.phase = phaseNumber
-	m := b.number
+	m := b[markNumber]
 	if o != none {
 		e, rest := o.ended(m, i)
 		if e == 0 {
@@ -149,7 +151,7 @@ func (sc *scanner) numbersOf(o open, b *block, i int) open {
 		if s+n == blockSize {
 			break
 		}
-		if bits.OnesCount64(b.digit>>s<<(blockSize-n)) >= minDigits {
+		if bits.OnesCount64(b[markDigit]>>s<<(blockSize-n)) >= minDigits {
 			sc.number(i+s, i+s+n)
 		}
 		long = long >> (s + n) << (s + n)
@@ -157,11 +159,11 @@ func (sc *scanner) numbersOf(o open, b *block, i int) open {
 	return left(m, i)
 }
 
-// wordsOf judges the places of a block at i by which an announcing word may be seen.
+// wordsOf judges the places of a block at i where the letters end by which an announcing word may be seen.
 func (sc *scanner) wordsOf(m uint64, i int) {
 	sc.phase = phaseWord
 	for ; m != 0; m &= m - 1 {
-		at := i + bits.TrailingZeros64(m)
+		at := i + bits.TrailingZeros64(m) - 2
 		if v := uint32(load(sc.text, at)|folds) & 0xFFFFFF; sc.r.words.has(v) {
 			sc.word(at, v)
 		}
