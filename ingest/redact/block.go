@@ -14,6 +14,8 @@ const (
 	markToken  = iota // may stand in a credential
 	markNumber        // may stand in a written number
 	markDigit
+	markZero
+	markPlus
 	markFirst  // of the three letters by which an announcing word is seen
 	markSecond // of them
 	markThird  // of them
@@ -29,6 +31,10 @@ func marked(c byte, mark int) bool {
 		return is(c, classNumber)
 	case markDigit:
 		return is(c, classDigit)
+	case markZero:
+		return c == '0'
+	case markPlus:
+		return c == '+'
 	}
 	return slices.ContainsFunc(announcers, func(a announcer) bool {
 		letter := a.seen[mark-markFirst]
@@ -72,10 +78,12 @@ func (b *block) gather(w *[8]uint64) {
 	w3, w7 := w[3]&halves|w[7]<<32, w[3]>>32|w[7]&^halves
 	w0, w2 = w0&quarters|w2&quarters<<16, w0>>16&quarters|w2&^quarters
 	w1, w3 = w1&quarters|w3&quarters<<16, w1>>16&quarters|w3&^quarters
-	w4, w5 = w4&quarters|w6&quarters<<16, w5&quarters|w7&quarters<<16
+	w4, w6 = w4&quarters|w6&quarters<<16, w4>>16&quarters|w6&^quarters
+	w5, w7 = w5&quarters|w7&quarters<<16, w5>>16&quarters|w7&^quarters
 	b[0], b[1] = w0&eighths|w1&eighths<<8, w0>>8&eighths|w1&^eighths
 	b[2], b[3] = w2&eighths|w3&eighths<<8, w2>>8&eighths|w3&^eighths
 	b[4], b[5] = w4&eighths|w5&eighths<<8, w4>>8&eighths|w5&^eighths
+	b[6], b[7] = w6&eighths|w7&eighths<<8, w6>>8&eighths|w7&^eighths
 }
 
 // blockAt marks the block at i; what is beyond the end of text has no marks.
@@ -92,6 +100,17 @@ func blockAt(text []byte, i int, b *block) {
 // words marks the last of three letters by which an announcing word may be seen; before is the block before this one.
 func (b *block) words(before *block) uint64 {
 	return (b[markFirst]<<2 | before[markFirst]>>62) & (b[markSecond]<<1 | before[markSecond]>>63) & b[markThird]
+}
+
+// count counts what stands in the n bytes from s on.
+func (b *block) count(s, n int) (c counted) {
+	run := ^uint64(0) >> (blockSize - n) << s
+	digit := b[markDigit] & run
+	first := digit &^ (digit << 1)
+	c.digits, c.groups = bits.OnesCount64(digit), bits.OnesCount64(first)
+	c.trunk, c.plus = digit&((first&b[markZero])<<1) != 0, b[markPlus]&run != 0
+	c.american = c.groups > 2 && americanIn(digit)
+	return c
 }
 
 // runsOf are the places from which at least n bits of m are set, for n from 9 to 16.

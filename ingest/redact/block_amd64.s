@@ -26,7 +26,7 @@ GLOBL lowHalf<>(SB), RODATA|NOPTR, $16
 	NOTQ      AX           \
 	MOVQ      AX, (8*n)(DI)
 
-// func readAVX2(b *block, text *[64]byte, rows *[6][16]byte)
+// func readAVX2(b *block, text *[64]byte, rows *[8][16]byte)
 TEXT ·readAVX2(SB), NOSPLIT, $0-24
 	MOVQ b+0(FP), DI
 	MOVQ text+8(FP), SI
@@ -50,5 +50,7 @@ TEXT ·readAVX2(SB), NOSPLIT, $0-24
 	MARK(3)
 	MARK(4)
 	MARK(5)
+	MARK(6)
+	MARK(7)
 	VZEROUPPER
 	RET

@@ -216,6 +216,9 @@ func TestBlock_MarksWhatOneByteAtATimeDoes(t *testing.T) {
 			if n > 256 {
 				text[i] = byte(rng.IntN(256))
 			}
+			if n > 1000 {
+				text[i] = "0012345 -+(a"[rng.IntN(12)]
+			}
 		}
 		var want, here, plain block
 		for i, c := range text {
@@ -229,6 +232,11 @@ func TestBlock_MarksWhatOneByteAtATimeDoes(t *testing.T) {
 		plain.read(&text)
 		if here != want || plain != want {
 			t.Fatalf("%q\n  at %x\nread %x\nwant %x", text, here, plain, want)
+		}
+		s := rng.IntN(blockSize)
+		size := 1 + rng.IntN(blockSize-s)
+		if got, want := here.count(s, size), count(text[:], s, s+size); got != want {
+			t.Fatalf("%q from %d to %d\n got %+v\nwant %+v", text, s, s+size, got, want)
 		}
 	}
 }

@@ -151,8 +151,8 @@ func (sc *scanner) numbersOf(o open, b *block, i int) open {
 		if s+n == blockSize {
 			break
 		}
-		if bits.OnesCount64(b[markDigit]>>s<<(blockSize-n)) >= minDigits {
-			sc.number(i+s, i+s+n)
+		if c := b.count(s, n); c.digits >= minDigits {
+			sc.counted(c, i+s, i+s+n)
 		}
 		long = long >> (s + n) << (s + n)
 	}
