@@ -7,7 +7,7 @@ import (
 )
 
 // inspect reads a body once. It is text when it is UTF-8 (RFC 3629) without NUL; its last character may be cut short. It is
-// odd when it has a character that fold changes beside a letter or digit, where it could part or disguise a finding; joined
+// odd when it has a character that fold changes beside one of a token, where it could part or disguise a finding; joined
 // emoji and the spaces of CJK text are not odd.
 func inspect(body []byte) (text, odd bool) {
 	for i := 0; ; {
@@ -76,5 +76,5 @@ func cutShort(s []byte) bool { return len(s) < utf8.UTFMax && !utf8.FullRune(s) 
 func oddAt(body []byte, i, n int) bool {
 	r, _ := utf8.DecodeRune(body[i:])
 	f := fold(r)
-	return f != r && (f > ' ' || i > 0 && isAlnum(body[i-1]) || i+n < len(body) && isAlnum(body[i+n]))
+	return f != r && (f > ' ' || i > 0 && is(body[i-1], classToken) || i+n < len(body) && is(body[i+n], classToken))
 }

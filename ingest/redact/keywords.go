@@ -47,12 +47,17 @@ func (q *quietTokens) find(text []byte, s, e int, scan uint32) (o *quietToken, o
 // that none begins in the token; it returns whether none does.
 func (sc *scanner) keywords(from, s, e int, quiet bool) bool {
 	st := &sc.gate
-	if from < st.from || from > st.to {
+	again := from < st.from // there may be long tokens
+	if again || from > st.to {
 		st.restart(from)
 	}
 	sc.hits = sc.hits[:0]
 	if st.to < s {
-		sc.gatherBefore(st.to, s, e)
+		if again {
+			sc.gatherUpTo(st.to, s, e)
+		} else {
+			sc.gatherBefore(st.to, s, e)
+		}
 		st.to = s
 	}
 	if !quiet {
@@ -105,7 +110,13 @@ func (sc *scanner) gatherBefore(i, s, e int) {
 			sc.keysAt(k, s, e)
 		}
 	}
-	for i = g.next(sc.text, last, s); i < s; i = g.next(sc.text, i+1, s) {
+	sc.gatherUpTo(last, s, e)
+}
+
+// gatherUpTo finds the keywords that begin in text[i:s] and may matter to the token [s,e) or to later ones.
+func (sc *scanner) gatherUpTo(i, s, e int) {
+	g := sc.r.set.gate
+	for i = g.next(sc.text, i, s); i < s; i = g.next(sc.text, i+1, s) {
 		sc.keysAt(i, s, e)
 	}
 }

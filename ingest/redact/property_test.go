@@ -171,7 +171,7 @@ func plainInspect(body []byte) (text, odd bool) {
 		case r == utf8.RuneError && n == 1:
 			return i > 0 && !utf8.FullRune(body[i:]), odd
 		}
-		if f := fold(r); f != r && (f > ' ' || i > 0 && isAlnum(body[i-1]) || i+n < len(body) && isAlnum(body[i+n])) {
+		if f := fold(r); f != r && (f > ' ' || i > 0 && is(body[i-1], classToken) || i+n < len(body) && is(body[i+n], classToken)) {
 			odd = true
 		}
 		i += n

@@ -325,3 +325,20 @@ func TestBody_TruncatedAnywhere_LeaksNothing(t *testing.T) {
 		}
 	}
 }
+
+// Each was missed once: found by comparing many random texts with the reference.
+func TestScan_RareNeighbours_HideNothing(t *testing.T) {
+	r := newTest(t)
+	for _, text := range []string{
+		"NEW-YORK-TIMES,=DkLCcJ74SW=8me0ykZaVLFgcJbPe2606)",          // a rule tried for the name alone
+		"GOCARDLESS||LIVE_2lIZvclPMs0FpO7S5_O5__kf-tK3MT-0AXUaTtJt:", // the same
+		" eyzzCTLKwOyX4qkXQsK.eyQGaPnULauVwj\\HEcN.Ul5OFFEc2Y=)",     // a keyword in an earlier token
+		"apikey:8d908fb6d311a/\u00a0",                                // an odd space beside punctuation
+		`{"a":"signing-key is ExB5Hrb3jaXVu=` + "\u200b" + `"}`,      // an invisible character
+		"BIpntMlDNKEY9p9:=  ''DNKEY-RrYlR-2adCxYDTTtpbbL3g9zzo-tvmWNSV=N1hPgz0dAJL4HNP3hiQa5HTuXgzfDfwhWZj0tEMJaZKV(",
+	} {
+		if out, counts, err := r.Body("", []byte(text)); err != nil || len(counts) == 0 {
+			t.Errorf("%q became %q, %v", text, out, err)
+		}
+	}
+}

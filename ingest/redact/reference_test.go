@@ -154,10 +154,16 @@ func (ref *reference) phone(i int) int {
 	return 0
 }
 
-// outline is what a scan says, in order and without repetitions.
+// outline is what a scan says, in order and without repetitions. A finding that begins within another of its rule is left
+// out: the reference asks a rule again for every keyword, such as eyJ in the middle of a JSON web token.
 func outline(found []match) []string {
 	var out []string
 	for _, m := range found {
+		if slices.ContainsFunc(found, func(o match) bool {
+			return o.rule == m.rule && (o.s < m.s && m.s < o.e || o.s == m.s && m.e < o.e)
+		}) {
+			continue
+		}
 		out = append(out, fmt.Sprintf("%06d-%06d %s", m.s, m.e, m.rule))
 	}
 	slices.Sort(out)
@@ -192,7 +198,7 @@ func TestScan_AgreesWithReference(t *testing.T) {
 	r := newTest(t)
 	sc, ref := newScanner(r), newReference(r)
 	w := newWriter(t, r, 3)
-	for range 250 {
+	for range 1500 {
 		_, body := w.body()
 		agree(t, sc, ref, []byte(body))
 		agree(t, sc, ref, []byte(w.text()))

@@ -21,6 +21,10 @@ const (
 	phaseAt
 )
 
+// examined says up to where the expression of a rule ran for the token that ends at token. For another token it may find
+// something else: it is tried up to the end of the token too.
+type examined struct{ token, end int }
+
 // scanner is the working memory of one redaction. It is not safe for concurrent use; Redactor pools it.
 type scanner struct {
 	r     *Redactor
@@ -29,8 +33,8 @@ type scanner struct {
 	// probe only asks whether anything might be found: escapes are still in the text, so expressions that look
 	// across them are not run and a keyword before an assigned long token is enough to answer yes.
 	probe bool
-	done  []int // per rule: end of what was examined in this text
-	dirty bool  // done holds something
+	done  []examined // by rule
+	dirty bool       // done holds something
 
 	phase uint8
 	gate  gateState
@@ -228,5 +232,5 @@ func (sc *scanner) reset() {
 }
 
 func newScanner(r *Redactor) *scanner {
-	return &scanner{r: r, done: make([]int, len(r.set.rules)), found: slices.Grow([]match(nil), 16)}
+	return &scanner{r: r, done: make([]examined, len(r.set.rules)), found: slices.Grow([]match(nil), 16)}
 }

@@ -95,7 +95,7 @@ func (sc *scanner) keyword(k *gateKey, at, s, e int) {
 		sc.assignment(at+size, false)
 	case k.asks:
 		sc.contextRule(r, k.n, at, size, e)
-	case at < sc.done[k.n], r.starts != nil && !r.wide && e-at < r.minLen, r.starts != nil && !r.beginsAt(sc, at):
+	case sc.done[k.n].token == e && at < sc.done[k.n].end, r.starts != nil && !r.wide && e-at < r.minLen, r.starts != nil && !r.beginsAt(sc, at):
 	case !r.wide && at+size <= s:
 		// the keyword ended before the token: it is context, and this rule wants it inside
 	case sc.probe && (r.wide || r.starts == nil):
@@ -186,9 +186,9 @@ func valueAfter(text []byte, i, reach int) int {
 }
 
 // apply runs a rule's expression over text[lo:hi]; the token ends at e. A sentence's full stop belongs to the token
-// by its class, so a second try leaves trailing punctuation out.
+// by its class, so a second try ends where the token does and leaves trailing punctuation out.
 func (sc *scanner) apply(r *rule, n, lo, hi, e int) {
-	sc.done[n], sc.dirty = hi, true
+	sc.done[n], sc.dirty = examined{token: e, end: hi}, true
 	if sc.applyOnce(r, lo, hi, e) {
 		return
 	}
