@@ -30,7 +30,7 @@ race: ## run the tests that matter for concurrency under the race detector
 	$(GO) test -race -short -timeout 25m ./...
 
 lint: ## golangci-lint if it can be installed, else go vet and staticcheck; gofmt always
-	@test -z "$$(git ls-files '*.go' | grep -v '\.pb\.go$$' | xargs gofmt -l | tee /dev/stderr)"
+	@test -z "$$(git ls-files '*.go' | grep -v '\.pb\.go$$' | xargs gofmt -l | tee -a /dev/stderr)"
 	$(GO) vet ./...
 	@if GOBIN=$(CACHE)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION); then \
 		$(CACHE)/bin/golangci-lint run ./... ; \
