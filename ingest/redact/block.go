@@ -36,10 +36,7 @@ func marked(c byte, mark int) bool {
 	case markPlus:
 		return c == '+'
 	}
-	return slices.ContainsFunc(announcers, func(a announcer) bool {
-		letter := a.seen[mark-markFirst]
-		return c == letter || is(letter, classLower) && c == letter&^0x20
-	})
+	return isLetter(c) && slices.ContainsFunc(announcers, func(a announcer) bool { return a.seen[mark-markFirst] == c|0x20 })
 }
 
 // block is the marks of blockSize bytes: a word for each mark, with a bit for each byte.
@@ -53,7 +50,7 @@ func (b *block) read(text *[blockSize]byte) {
 		w[k] = t[uint8(v)] | t[uint8(v>>8)]<<1 | t[uint8(v>>16)]<<2 | t[uint8(v>>24)]<<3 |
 			t[uint8(v>>32)]<<4 | t[uint8(v>>40)]<<5 | t[uint8(v>>48)]<<6 | t[v>>56]<<7
 	}
-	b.gather(&w)
+	b.transpose(&w)
 }
 
 // marksOf are the marks of a byte, eight bits apart.
@@ -68,9 +65,9 @@ var marksOf = func() (t [256]uint64) {
 	return t
 }()
 
-// gather brings the bytes of the same mark together: w is a matrix of eight by eight bytes, which is transposed in halves,
+// transpose brings the bytes of the same mark together: w is a matrix of eight by eight bytes, turned over in halves,
 // quarters and eighths (H. S. Warren, Hacker's Delight, section 7-3).
-func (b *block) gather(w *[8]uint64) {
+func (b *block) transpose(w *[8]uint64) {
 	const halves, quarters, eighths = 0x00000000FFFFFFFF, 0x0000FFFF0000FFFF, 0x00FF00FF00FF00FF
 	w0, w4 := w[0]&halves|w[4]<<32, w[0]>>32|w[4]&^halves
 	w1, w5 := w[1]&halves|w[5]<<32, w[1]>>32|w[5]&^halves
@@ -97,7 +94,7 @@ func blockAt(text []byte, i int, b *block) {
 	b.at(&last)
 }
 
-// words marks the last of three letters by which an announcing word may be seen; before is the block before this one.
+// words marks the last of the letters by which an announcing word may be seen; before is the block before this one.
 func (b *block) words(before *block) uint64 {
 	return (b[markFirst]<<2 | before[markFirst]>>62) & (b[markSecond]<<1 | before[markSecond]>>63) & b[markThird]
 }
@@ -126,17 +123,28 @@ type open int
 
 const none open = -1
 
-// ended returns the run that was open and ends in the block of m at i, and m without it; e is 0 while it goes on.
-func (o open) ended(m uint64, i int) (e int, rest uint64) {
-	n := bits.TrailingZeros64(^m)
-	if n == blockSize {
-		return 0, 0
+// runs judges the runs of at least least bytes that end in the block of m at i, of which the first may be open, and returns
+// the one that goes on.
+func (o open) runs(m uint64, i, least int, judge func(s, e int)) open {
+	if o != none {
+		n := bits.TrailingZeros64(^m)
+		if n == blockSize {
+			return o
+		}
+		if i+n-int(o) >= least {
+			judge(int(o), i+n)
+		}
+		m = m >> n << n
 	}
-	return i + n, m >> n << n
-}
-
-// left returns the run that goes on behind the block of m at i.
-func left(m uint64, i int) open {
+	for long := runsOf(m, least); long != 0; {
+		s := bits.TrailingZeros64(long)
+		e := s + bits.TrailingZeros64(^(m >> s))
+		if e == blockSize {
+			break
+		}
+		judge(i+s, i+e)
+		long = long >> e << e
+	}
 	if m>>63 == 0 {
 		return none
 	}

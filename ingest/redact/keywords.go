@@ -54,14 +54,14 @@ func (sc *scanner) keywords(from, s, e int, quiet bool) bool {
 	sc.hits = sc.hits[:0]
 	if st.to < s {
 		if again {
-			sc.gatherUpTo(st.to, s, e)
+			sc.gather(st.to, s, s, e)
 		} else {
 			sc.gatherBefore(st.to, s, e)
 		}
 		st.to = s
 	}
 	if !quiet {
-		sc.gather(st.to, s, e)
+		sc.gather(st.to, e, s, e)
 	}
 	st.to = e
 	for len(st.wide) > 0 && st.wide[0].at < s-lookback-escapes {
@@ -83,10 +83,10 @@ func (sc *scanner) keywords(from, s, e int, quiet bool) bool {
 	return st.last <= s
 }
 
-// gather finds the keywords that begin in text[i:e] and may matter to the token [s,e) or to later ones.
-func (sc *scanner) gather(i, s, e int) {
+// gather finds the keywords that begin in text[i:until] and may matter to the token [s,e) or to later ones.
+func (sc *scanner) gather(i, until, s, e int) {
 	g := sc.r.set.gate
-	for i = g.next(sc.text, i, e); i < e; i = g.next(sc.text, i+1, e) {
+	for i = g.next(sc.text, i, until); i < until; i = g.next(sc.text, i+1, until) {
 		sc.keysAt(i, s, e)
 	}
 }
@@ -110,15 +110,7 @@ func (sc *scanner) gatherBefore(i, s, e int) {
 			sc.keysAt(k, s, e)
 		}
 	}
-	sc.gatherUpTo(last, s, e)
-}
-
-// gatherUpTo finds the keywords that begin in text[i:s] and may matter to the token [s,e) or to later ones.
-func (sc *scanner) gatherUpTo(i, s, e int) {
-	g := sc.r.set.gate
-	for i = g.next(sc.text, i, s); i < s; i = g.next(sc.text, i+1, s) {
-		sc.keysAt(i, s, e)
-	}
+	sc.gather(last, s, s, e)
 }
 
 // straddle is more than the bytes of a keyword that are not of a token, such as the colon of a bot token.

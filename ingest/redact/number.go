@@ -6,9 +6,15 @@ import (
 )
 
 // number judges a run of digits, spaces and number signs for account, card and phone numbers, in this order, so
-// that the longer form wins.
-func (sc *scanner) number(s, e int) {
-	if c := count(sc.text, s, e); c.digits >= minDigits {
+// that the longer form wins. It ends in the block b at i.
+func (sc *scanner) number(b *block, i, s, e int) {
+	c := counted{}
+	if s < i {
+		c = count(sc.text, s, e)
+	} else {
+		c = b.count(s-i, e-s)
+	}
+	if c.digits >= minDigits {
 		sc.counted(c, s, e)
 	}
 }
@@ -95,9 +101,7 @@ func count(text []byte, s, e int) (c counted) {
 		if left := e - i; left < 8 {
 			w &= 1<<(8*left) - 1
 		}
-		low := w &^ highs
-		digit := digits(w)
-		zero := bitsOf(^((low ^ '0'*ones) + 0x7F*ones | w))
+		digit, zero := between(w, '0', '9'), bitsOf(equal(w, '0'))
 		first := digit &^ (digit<<1 | before&1)
 		all |= digit << (i - s)
 		c.digits += bits.OnesCount64(digit)
@@ -105,8 +109,7 @@ func count(text []byte, s, e int) (c counted) {
 		leading := first & zero
 		c.trunk = c.trunk || digit&(leading<<1|before>>1) != 0
 		before = digit>>7 | leading>>7<<1
-		plus := w ^ '+'*ones
-		c.plus = c.plus || (plus-ones)&^plus&highs != 0
+		c.plus = c.plus || equal(w, '+') != 0
 	}
 	c.american = c.groups > 2 && (e-s > 64 || americanIn(all))
 	return c
@@ -128,30 +131,18 @@ func ibanBefore(text []byte, s int) bool {
 		return true
 	}
 	low, high := load(text, s-longestPrefix), load(text, s-longestPrefix+8)
-	upper := uppers(low) | uppers(high)<<8
+	upper := between(low, 'A', 'Z') | between(high, 'A', 'Z')<<8
 	if upper&(upper>>1) == 0 {
 		return false
 	}
-	digit := digits(low) | digits(high)<<8
+	digit := between(low, '0', '9') | between(high, '0', '9')<<8
 	return upper&(upper>>1)&(digit>>2)&(digit>>3) != 0
 }
 
-// uppers is a mask of the capitals among the eight bytes of w.
-func uppers(w uint64) uint64 {
-	low := w &^ highs
-	return bitsOf((low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ w)
-}
-
-// letters is a mask of the letters among the eight bytes of w.
-func letters(w uint64) uint64 {
-	low := (w | folds) &^ highs
-	return bitsOf((low + (0x80-'a')*ones) &^ (low + (0x80-'z'-1)*ones) &^ w)
-}
-
-// digits is a mask of the digits among the eight bytes of w.
-func digits(w uint64) uint64 {
-	low := w &^ highs
-	return bitsOf((low + (0x80-'0')*ones) &^ (low + (0x80-'9'-1)*ones) &^ w)
+// between is a mask of the eight bytes of w that are at least low and at most high, which are ASCII.
+func between(w uint64, low, high byte) uint64 {
+	x := w &^ highs
+	return bitsOf((x + uint64(0x80-low)*ones) &^ (x + uint64(0x7F-high)*ones) &^ w)
 }
 
 // cardAt returns the end of the payment card number that begins at i, or 0. Known prefixes and lengths
@@ -343,16 +334,23 @@ const heard = 24
 // announced says whether one of words begins within the heard characters before i, on the same line. A backslash does not
 // count where escapes are not resolved.
 func (sc *scanner) announced(i int, words *wordList) bool {
-	if i >= heard {
-		if begins, known := wordsBefore(sc.text, i); known {
-			for ; begins != 0; begins &= begins - 1 {
-				if sc.oneOf(words, i-heard+bits.TrailingZeros64(begins), i) {
-					return true
-				}
-			}
-			return false
+	if i < heard {
+		return sc.announcedLetterByLetter(i, words)
+	}
+	begins, known := wordsBefore(sc.text, i)
+	if !known {
+		return sc.announcedLetterByLetter(i, words)
+	}
+	for ; begins != 0; begins &= begins - 1 {
+		if sc.oneOf(words, i-heard+bits.TrailingZeros64(begins), i) {
+			return true
 		}
 	}
+	return false
+}
+
+// announcedLetterByLetter is announced at any place.
+func (sc *scanner) announcedLetterByLetter(i int, words *wordList) bool {
 	for k, left := i-1, heard; k >= 0 && left > 0 && sc.text[k] != '\n'; k, left = k-1, left-1 {
 		if sc.text[k] == '\\' && sc.probe {
 			left++
@@ -373,8 +371,8 @@ func wordsBefore(text []byte, i int) (begins uint64, known bool) {
 	if equal(a, '\\')|equal(b, '\\')|equal(c, '\\') != 0 {
 		return 0, false
 	}
-	letter := letters(a) | letters(b)<<8 | letters(c)<<16
-	digit := digits(a) | digits(b)<<8 | digits(c)<<16
+	letter := between(a|folds, 'a', 'z') | between(b|folds, 'a', 'z')<<8 | between(c|folds, 'a', 'z')<<16
+	digit := between(a, '0', '9') | between(b, '0', '9')<<8 | between(c, '0', '9')<<16
 	line := bitsOf(equal(a, '\n')) | bitsOf(equal(b, '\n'))<<8 | bitsOf(equal(c, '\n'))<<16
 	first := ^((letter | digit) << 1) | 1 | 2 // what stands before these two may be an escape
 	return letter & first >> bits.Len64(line) << bits.Len64(line), true

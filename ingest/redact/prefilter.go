@@ -101,23 +101,3 @@ func span(text []byte, i, e int, class uint16) int {
 	}
 	return i
 }
-
-// grams is a set of three-byte strings, blind to case, as a bit table that may say yes to a few others.
-type grams struct {
-	bits [1 << (gramBits - 5)]uint32
-}
-
-const gramBits = 15
-
-// gramHash hashes the low three bytes of v, which has folds set.
-func gramHash(v uint32) uint32 { return (v << 8) * 0x9E3779B1 >> (32 - gramBits) }
-
-func (g *grams) add(v uint32) {
-	h := gramHash(v | folds&0xFFFFFFFF)
-	g.bits[h>>5] |= 1 << (h & 31)
-}
-
-func (g *grams) has(v uint32) bool {
-	h := gramHash(v)
-	return g.bits[h>>5&(1<<(gramBits-5)-1)]&(1<<(h&31)) != 0
-}

@@ -134,7 +134,7 @@ func TestSkipping_MissesNothing(t *testing.T) {
 			t.Fatalf("iban before %d of %q: %v", from, text, !iban)
 		}
 		for i := range text {
-			if got, want := sc.announced(i, &phoneWords), plainAnnounced(sc, i, &phoneWords); got != want {
+			if got, want := sc.announced(i, &phoneWords), sc.announcedLetterByLetter(i, &phoneWords); got != want {
 				t.Fatalf("phone word before %d of %q: %v", i, text, got)
 			}
 		}
@@ -177,18 +177,6 @@ func plainInspect(body []byte) (text, odd bool) {
 		i += n
 	}
 	return true, odd
-}
-
-func plainAnnounced(sc *scanner, i int, words *wordList) bool {
-	for k, left := i-1, heard; k >= 0 && left > 0 && sc.text[k] != '\n'; k, left = k-1, left-1 {
-		if sc.text[k] == '\\' && sc.probe {
-			left++
-		}
-		if isLetter(sc.text[k]) && sc.oneOf(words, k, i) {
-			return true
-		}
-	}
-	return false
 }
 
 func plainCount(text []byte) (c counted) {

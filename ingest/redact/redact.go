@@ -41,13 +41,12 @@ const (
 type Redactor struct {
 	cfg      Config
 	set      *ruleSet
-	words    *grams
 	inner    *Redactor // for decoded base64: secrets only; nil in itself
 	disabled map[string]bool
 	pool     sync.Pool
 
 	email, phone, card, iban bool
-	counts                   bool // something with digits is looked for
+	numbers                  bool // one of phone, card, iban
 }
 
 // New reads the rules that cfg selects. Their expressions are compiled when first needed.
@@ -71,11 +70,11 @@ func New(cfg Config) (*Redactor, error) {
 
 func newRedactor(cfg Config, set *ruleSet) *Redactor {
 	r := &Redactor{
-		cfg: cfg, set: set, words: newWords(), disabled: map[string]bool{},
+		cfg: cfg, set: set, disabled: map[string]bool{},
 		email: slices.Contains(cfg.PII, PIIEmail), phone: slices.Contains(cfg.PII, PIIPhone),
 		card: slices.Contains(cfg.PII, PIICard), iban: slices.Contains(cfg.PII, PIIIBAN),
 	}
-	r.counts = r.phone || r.card || r.iban
+	r.numbers = r.phone || r.card || r.iban
 	for _, name := range cfg.DisableRules {
 		r.disabled[name] = true
 	}
@@ -115,6 +114,7 @@ func (r *Redactor) clean(k kind, body []byte) (out []byte, counts []*event.Redac
 	for range maxPasses {
 		text, odd := inspect(out)
 		if !text {
+			r.give(sc)
 			return nil, nil, ErrNotText
 		}
 		cuts, ok := sc.find(k, out, odd)

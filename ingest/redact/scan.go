@@ -91,85 +91,26 @@ func (sc *scanner) scan(text []byte) []match {
 	return sc.found
 }
 
-// look finds long tokens, written numbers and announcing words, one block of the text after the other. Behind the last
+// look finds written numbers, long tokens and announcing words, one block of the text after the other. Behind the last
 // block nothing is marked, so every run ends.
 func (sc *scanner) look(text []byte) {
-	tokens, numbers := none, none
 	var b, before block
-	for i := 0; i <= len(text); i += blockSize {
+	i, numbers, tokens := 0, none, none
+	number := func(s, e int) { sc.number(&b, i, s, e) }
+	for ; i <= len(text); i += blockSize {
 		before = b
 		blockAt(text, i, &b)
-		if sc.r.counts {
-			numbers = sc.numbersOf(numbers, &b, i)
+		if sc.r.numbers {
+			sc.phase = phaseNumber
+			numbers = numbers.runs(b[markNumber], i, minDigits, number)
 		}
 		if sc.r.cfg.Secrets {
-			tokens = sc.tokensOf(tokens, b[markToken], i)
-			sc.wordsOf(b.words(&before), i)
-		}
-	}
-}
-
-// tokensOf judges the long tokens that end in the block of m at i, of which the first may be open; it returns the one
-// that goes on.
-func (sc *scanner) tokensOf(o open, m uint64, i int) open {
-	sc.phase = phaseRun
-	if o != none {
-		e, rest := o.ended(m, i)
-		if e == 0 {
-			return o
-		}
-		if e-int(o) >= minRun {
-			sc.run(int(o), e)
-		}
-		m = rest
-	}
-	for long := runsOf(m, minRun); long != 0; {
-		s := bits.TrailingZeros64(long)
-		n := bits.TrailingZeros64(^(m >> s))
-		if s+n == blockSize {
-			break
-		}
-		sc.run(i+s, i+s+n)
-		long = long >> (s + n) << (s + n)
-	}
-	return left(m, i)
-}
-
-// numbersOf does the same for runs of number characters with enough digits.
-func (sc *scanner) numbersOf(o open, b *block, i int) open {
-	sc.phase = phaseNumber
-	m := b[markNumber]
-	if o != none {
-		e, rest := o.ended(m, i)
-		if e == 0 {
-			return o
-		}
-		if e-int(o) >= minDigits {
-			sc.number(int(o), e)
-		}
-		m = rest
-	}
-	for long := runsOf(m, minDigits); long != 0; {
-		s := bits.TrailingZeros64(long)
-		n := bits.TrailingZeros64(^(m >> s))
-		if s+n == blockSize {
-			break
-		}
-		if c := b.count(s, n); c.digits >= minDigits {
-			sc.counted(c, i+s, i+s+n)
-		}
-		long = long >> (s + n) << (s + n)
-	}
-	return left(m, i)
-}
-
-// wordsOf judges the places of a block at i where the letters end by which an announcing word may be seen.
-func (sc *scanner) wordsOf(m uint64, i int) {
-	sc.phase = phaseWord
-	for ; m != 0; m &= m - 1 {
-		at := i + bits.TrailingZeros64(m) - 2
-		if v := uint32(load(sc.text, at)|folds) & 0xFFFFFF; sc.r.words.has(v) {
-			sc.word(at, v)
+			sc.phase = phaseRun
+			tokens = tokens.runs(b[markToken], i, minRun, sc.run)
+			sc.phase = phaseWord
+			for m := b.words(&before); m != 0; m &= m - 1 {
+				sc.word(i + bits.TrailingZeros64(m) + 1 - seenBytes)
+			}
 		}
 	}
 }

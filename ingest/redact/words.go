@@ -31,24 +31,23 @@ var announcers = []announcer{
 	{"-begin ", "beg", announcePEM},
 }
 
-// newWords is the letters by which announcers are seen.
-func newWords() *grams {
-	g := &grams{}
-	for n := range announcers {
-		g.add(announcers[n].gram())
+// seenBy are the announcers by the first letter by which they are seen.
+var seenBy = func() (t [32][]announcer) {
+	for _, a := range announcers {
+		t[a.seen[0]&0x1F] = append(t[a.seen[0]&0x1F], a)
 	}
-	return g
-}
+	return t
+}()
 
-func (a *announcer) gram() uint32 {
-	return uint32(a.seen[0]) | uint32(a.seen[1])<<8 | uint32(a.seen[2])<<16
-}
+// seenBytes is the letters by which an announcer is seen.
+const seenBytes = markThird - markFirst + 1
 
-// word judges a place at which the letters of v stand, with folds set, by which an announcer may be seen.
-func (sc *scanner) word(i int, v uint32) {
-	for n := range announcers {
-		a := &announcers[n]
-		if a.gram() != v {
+// word judges a place at which an announcer may be seen.
+func (sc *scanner) word(i int) {
+	by := seenBy[sc.text[i]&0x1F]
+	for n := range by {
+		a := &by[n]
+		if !hasFold(sc.text, i, a.seen) {
 			continue
 		}
 		at := i - strings.Index(a.word, a.seen)
